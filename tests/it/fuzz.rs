@@ -71,7 +71,7 @@ async fn garbage_from_a_satellite_costs_it_its_link_and_nobody_else_anything() {
     let mut closed = 0;
     for _ in 0..rounds(120) {
         let garbage = Garbage::of(&mut dice);
-        match answer(&mut rogue.socket, &garbage.bytes(true)).await {
+        match answer(&mut rogue.link().socket, &garbage.bytes(true)).await {
             Answer::GoesOn => continue,
             Answer::Closed(code) => {
                 assert!(CODES.contains(&code), "seed {}: {garbage:?} closed with {code}", seed());

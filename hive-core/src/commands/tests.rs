@@ -1,3 +1,4 @@
+use hive_test_peers::FromHive;
 use hive_wire::agent::{Received, ToAgent};
 use hive_wire::api::ExecCommand;
 use hive_wire::{CommandId, Timestamp};
@@ -8,7 +9,6 @@ use super::payload::Work;
 use super::queue::CommandClass;
 use crate::access::Principal;
 use crate::hive::tests::{connect, hive, register};
-use crate::link::Outgoing;
 
 #[tokio::test]
 async fn a_cancel_that_overtakes_its_command_is_sent_behind_it() {
@@ -30,5 +30,5 @@ async fn a_cancel_that_overtakes_its_command_is_sent_behind_it() {
         PreparedCommand { id, satellite: satellite.id, class, payload: work.payload, expires_at, started: false };
     commands.send(prepared, &link);
     assert_eq!(satellite.command().await.id, id);
-    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
+    assert_eq!(satellite.next().await, FromHive::Control(ToAgent::CommandCancel { id }));
 }

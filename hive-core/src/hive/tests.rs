@@ -18,17 +18,18 @@ mod unreadable;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hive_wire::agent::{
-    Channel, Command, CommandResult, Handshake, Metrics, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer,
-};
-use hive_wire::api::{CommandStatus, RegistrationTokenCreate};
-use hive_wire::frame::{Frame, StreamId};
+use hive_test_peers::satellite::{LinkClosed, SatelliteLink};
+use hive_test_peers::{FakeSatellite, FromHive, FromSatellite};
+use hive_wire::agent::{Handshake, Metrics, ToAgent, ToServer};
+use hive_wire::api::RegistrationTokenCreate;
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
-use hive_wire::{CommandId, SatelliteId};
 
 use super::{ActingHive, AttachedSatellite, Hive, Services, Settings, VerifyMode};
+use crate::access::SatelliteIdentity;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
+use crate::{Error, Result};
+
+pub(crate) use hive_test_peers::satellite::{handshake, result_of};
 
 const NAME: &str = "web-server-01";
 
@@ -63,93 +64,66 @@ pub(crate) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
     hive.register_satellite(&token, request(name), None, None).await.unwrap()
 }
 
-/// A satellite as the hive sees it: its end of a link.
-pub(crate) struct Satellite {
-    pub(crate) id: SatelliteId,
+/// A satellite over a link in memory.
+pub(crate) type Satellite = FakeSatellite<MemoryLink>;
+
+/// The satellite's end of a [`ChannelLink`].
+#[derive(Debug)]
+pub(crate) struct MemoryLink {
     pub(crate) attached: AttachedSatellite,
     pub(crate) end: LinkEnd,
 }
 
+impl SatelliteLink for MemoryLink {
+    type Refusal = Error;
+
+    async fn feed(&mut self, message: FromSatellite) -> Result<()> {
+        match message {
+            FromSatellite::Control(message) => self.attached.on_control(message).await,
+            FromSatellite::Frame(frame) => self.attached.on_frame(frame).await,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn next(&mut self) -> std::result::Result<FromHive, LinkClosed> {
+        match self.end.next().await {
+            Ok(Outgoing::Control(message)) => Ok(FromHive::Control(message)),
+            Ok(Outgoing::Frame(frame)) => Ok(FromHive::Frame(frame)),
+            Err(close) => Err(LinkClosed { code: Some(close.code) }),
+        }
+    }
+}
+
 pub(crate) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
-    let (link, mut end) = ChannelLink::pair();
-    let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
-    assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(ack)) if ack.success));
-    Satellite { id: registered.id, attached, end }
+    connect_with(hive, registered, handshake(registered.id, journal)).await.unwrap()
 }
 
-pub(crate) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
-    Handshake {
-        agent_id: id,
-        version: "0.1.0".into(),
-        protocol_version: PROTOCOL_VERSION.into(),
-        capabilities: Vec::new(),
-        features: Vec::new(),
-        capacity: None,
-        journal_id: journal.into(),
-        journal_position: None,
-        start_id: None,
-        earlier_start_ids: Vec::new(),
-        sessions: Vec::new(),
-        boot_id: None,
-        system: SystemInfo { kernel: "6.1.0".into(), ..SystemInfo::default() },
-    }
+/// Connects with the key of a registration.
+pub(crate) async fn connect_with(
+    hive: &Hive,
+    registered: &RegisteredSatellite,
+    handshake: Handshake,
+) -> Result<Satellite> {
+    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
+    let link = attach(hive, identity, handshake).await?;
+    let mut satellite = Satellite::new(registered.id, &registered.api_key).on(link);
+    assert!(matches!(satellite.next_control().await, ToAgent::HandshakeAck(ack) if ack.success));
+    Ok(satellite)
 }
 
-impl Satellite {
-    pub(crate) async fn command(&mut self) -> Command {
-        match self.end.next().await.unwrap() {
-            Outgoing::Control(ToAgent::Command(command)) => *command,
-            other => panic!("not a command: {other:?}"),
-        }
-    }
-
-    pub(crate) async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
-        let stream = StreamId(1);
-        let open = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset };
-        self.attached.on_control(open).await.unwrap();
-        let frame = Frame::data(stream, offset, Bytes::from_static(bytes), true);
-        self.attached.on_frame(frame).await.unwrap();
-    }
-
-    pub(crate) async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
-        let result = result_of(id, status, exit_code, stdout);
-        self.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
-    }
-
-    /// What it is told beside commands, which around the opening of a link may come twice.
-    pub(crate) async fn next_message(&mut self) -> ToAgent {
-        loop {
-            match self.end.next().await.unwrap() {
-                Outgoing::Control(ToAgent::Command(_)) => {}
-                Outgoing::Control(message) => return message,
-                Outgoing::Frame(frame) => panic!("a frame: {frame:?}"),
-            }
-        }
-    }
-
-    /// What it is told of its results. Around the opening of a link a command may come twice.
-    pub(crate) async fn acknowledged(&mut self) -> CommandId {
-        loop {
-            match self.end.next().await.unwrap() {
-                Outgoing::Control(ToAgent::Command(_)) => {}
-                Outgoing::Control(ToAgent::ResultAck { id }) => return id,
-                other => panic!("not an acknowledgement: {other:?}"),
-            }
-        }
-    }
+/// Attaches a link whose answer to the handshake is still to be read.
+pub(crate) async fn attach(hive: &Hive, identity: SatelliteIdentity, handshake: Handshake) -> Result<MemoryLink> {
+    let (link, end) = ChannelLink::pair();
+    let attached = hive.attach(identity, handshake, link).await?;
+    Ok(MemoryLink { attached, end })
 }
 
-pub(crate) fn result_of(id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) -> CommandResult {
-    CommandResult {
-        id,
-        status,
-        exit_code: Some(exit_code),
-        duration_ms: 3,
-        sent: Received { stdout, stderr: 0 },
-        truncated: false,
-        error: None,
-    }
+/// Whether the satellite is given nothing for a while in which it would be.
+pub(crate) async fn is_given_nothing(satellite: &mut Satellite) -> bool {
+    tokio::time::timeout(Duration::from_millis(50), satellite.try_next()).await.is_err()
 }
 
 #[tokio::test]
@@ -199,12 +173,12 @@ async fn a_satellite_is_shown_as_it_has_told_from_its_first_moment() {
         let metrics = Some(Metrics { problems, ..Metrics::default() });
         ToServer::HeartbeatPong { timestamp: hive.source().now(), metrics, capacity: None }
     };
-    satellite.attached.on_control(problems_message(vec!["no space is left".into()])).await.unwrap();
+    satellite.send(problems_message(vec!["no space is left".into()])).await;
     let problems = async || hive.as_system().satellites().get(registered.id).await.unwrap().unwrap().problems;
     assert_eq!(problems().await, ["no space is left"]);
-    satellite.attached.on_control(problems_message(Vec::new())).await.unwrap();
+    satellite.send(problems_message(Vec::new())).await;
     assert_eq!(problems().await, [""; 0]);
-    satellite.attached.on_control(problems_message(vec!["no space is left".into()])).await.unwrap();
+    satellite.send(problems_message(vec!["no space is left".into()])).await;
     drop(satellite);
     assert_eq!(problems().await, [""; 0], "what is wrong with one that is away is not known");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hive_test_peers::FromHive;
 use hive_wire::JobId;
 use hive_wire::agent::{Command, Payload, ToAgent};
 use hive_wire::api::{
@@ -15,12 +16,11 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use crate::Error;
 use crate::access::Role;
 use crate::commands::ExecOptions;
-use crate::hive::tests::{Satellite, connect, global, hive, register, request, token};
+use crate::hive::tests::{Satellite, connect, global, hive, is_given_nothing, register, request, token};
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
 use crate::jobs::JobOptions;
 use crate::keys::Keys;
-use crate::link::Outgoing;
 use crate::store::Store;
 use crate::store::sqlite;
 
@@ -94,11 +94,6 @@ async fn run(satellite: &mut Satellite, exit_code: i32) -> Command {
     satellite.finish(command.id, status, exit_code, 0).await;
     assert_eq!(satellite.acknowledged().await, command.id);
     command
-}
-
-/// Whether the satellite is given nothing for a while in which it would be.
-async fn is_given_nothing(satellite: &mut Satellite) -> bool {
-    tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await.is_err()
 }
 
 #[tokio::test]
@@ -285,9 +280,9 @@ async fn a_cancelled_job_is_cancelled_after_a_restart_too() {
     // In either order: a satellite that has ended it before it is given it again says its result once more.
     let (mut is_given, mut is_asked) = (false, false);
     while !(is_given && is_asked) {
-        match satellite.end.next().await.unwrap() {
-            Outgoing::Control(ToAgent::Command(command)) => is_given |= command.id == running,
-            message => is_asked |= message == Outgoing::Control(ToAgent::CommandCancel { id: running }),
+        match satellite.next().await {
+            FromHive::Control(ToAgent::Command(command)) => is_given |= command.id == running,
+            message => is_asked |= message == FromHive::Control(ToAgent::CommandCancel { id: running }),
         }
     }
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
@@ -302,8 +297,8 @@ async fn a_cancel_ends_the_queue_at_once_and_what_runs_by_its_satellite() {
     let running = fleet.satellites[0].command().await.id;
     let job = hive.as_system().jobs().cancel(id).await.unwrap();
     assert_eq!((job.status.clone(), job.counts.queued(), job.counts.running()), (JobStatus::Cancelling, 0, 1));
-    let target = fleet.satellites[0].end.next().await.unwrap();
-    assert_eq!(target, Outgoing::Control(ToAgent::CommandCancel { id: running }));
+    let target = fleet.satellites[0].next().await;
+    assert_eq!(target, FromHive::Control(ToAgent::CommandCancel { id: running }));
     fleet.satellites[0].finish(running, CommandStatus::Cancelled, 137, 0).await;
     let (job, _) = ended(&hive, id).await;
     assert_eq!(job.status, JobStatus::Cancelled);

@@ -1,8 +1,7 @@
-//! Tests of sessions with a simulated satellite over a `ChannelLink`.
+//! Tests of sessions with a fake satellite over a `ChannelLink`.
 
 mod ending;
 mod looker;
-mod machine;
 mod opening;
 mod resuming;
 mod sharing;
@@ -13,15 +12,15 @@ use hive_wire::api::{
     AuditQuery, PageRequest, PlatformRole, RegistrationTokenCreate, Session, SessionCreate, TeamCreate, TokenScope,
     UserCreate,
 };
+use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{ErrorCode, SessionId};
 
 use crate::access::Role;
-use crate::hive::tests::{global, request, token};
+use crate::hive::tests::{Satellite, attach, global, register, request, token};
 use crate::hive::{ActingHive, Hive, Settings};
 use crate::identity::authentication::VerifyMode;
 
 use looker::Looker;
-use machine::Machine;
 
 const NAME: &str = "web-server-01";
 
@@ -38,15 +37,33 @@ async fn hive_with(settings: Settings) -> Hive {
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
+/// Registers a satellite and opens a link.
+async fn online(hive: &Hive, name: &str) -> Satellite {
+    linked(hive, register(hive, name).await).await
+}
+
+async fn linked(hive: &Hive, registered: RegisteredSatellite) -> Satellite {
+    let mut satellite = Satellite::new(registered.id, registered.api_key);
+    connect(hive, &mut satellite).await;
+    satellite
+}
+
+/// Opens a link. An earlier one may still be open.
+async fn connect(hive: &Hive, satellite: &mut Satellite) {
+    let identity = hive.authenticate_satellite(&satellite.key, VerifyMode::Full).await.unwrap();
+    let link = attach(hive, identity, satellite.handshake("journal-1")).await.unwrap();
+    satellite.relink(link).await;
+}
+
 /// A hive with a satellite.
-async fn a_machine() -> (Hive, Machine) {
+async fn a_machine() -> (Hive, Satellite) {
     let hive = hive_with(Settings::default()).await;
-    let machine = Machine::online(&hive, NAME).await;
+    let machine = online(&hive, NAME).await;
     (hive, machine)
 }
 
 /// Opens a session on a satellite.
-async fn open(hive: &Hive, machine: &mut Machine) -> Session {
+async fn open(hive: &Hive, machine: &mut Satellite) -> Session {
     let acting = hive.as_system();
     let session = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap();
     // The first credit was sent with the request, and may not be read yet.
@@ -55,7 +72,7 @@ async fn open(hive: &Hive, machine: &mut Machine) -> Session {
 }
 
 /// A hive, a satellite, a session on it, and the viewer with its keyboard.
-async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
+async fn a_terminal() -> (Hive, Satellite, SessionId, Looker) {
     let (hive, mut machine) = a_machine().await;
     let id = open(&hive, &mut machine).await.id;
     let looker = Looker::typing(&hive.as_system(), id).await;
@@ -69,7 +86,7 @@ async fn audit_log(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry>
 }
 
 /// Two users of two teams, and a satellite of the first one's team.
-async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
+async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Satellite) {
     let system = hive.as_system();
     let mut acting = Vec::new();
     let mut teams = Vec::new();
@@ -85,7 +102,7 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(teams[0]), ..global() };
     let blue = token(&system, create).await;
     let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
-    let machine = Machine::registered(hive, registered).await;
+    let machine = linked(hive, registered).await;
     let [anna, bert] = acting.try_into().expect("two");
     (anna, bert, machine)
 }

@@ -2,48 +2,33 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hive_core::hive::Settings;
 use hive_core::wire::CommandId;
-use hive_core::wire::agent::{Channel, Command, CommandResult, Received, ToAgent, ToServer};
+use hive_core::wire::agent::{Command, ToAgent, ToServer};
 use hive_core::wire::api::{CommandInfo, CommandStatus, Envelope};
-use hive_core::wire::frame::{Frame, StreamId};
 use hive_server::Limits;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{FakeSatellite, TestServer};
+use super::harness::{Satellite, TestServer};
 
 const OUTPUT: &[u8] = b"hello \xff\n";
 
-async fn next_command(link: &mut FakeSatellite) -> Command {
+async fn next_command(link: &mut Satellite) -> Command {
     loop {
-        if let ToAgent::Command(command) = link.next().await {
+        if let ToAgent::Command(command) = link.next_control().await {
             return *command;
         }
     }
 }
 
 /// Runs the next command as a satellite does.
-async fn run_command(link: &mut FakeSatellite) -> CommandId {
+async fn run_command(link: &mut Satellite) -> CommandId {
     let id = next_command(link).await.id;
-    link.send(&ToServer::CommandAck { id, journal_position: None }).await;
-    let stream = StreamId(1);
-    link.send(&ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 }).await;
-    let frame = Frame::data(stream, 0, Bytes::from_static(OUTPUT), true);
-    link.send_raw(Message::binary(frame.encode())).await;
-    link.send(&ToServer::CommandResult(CommandResult {
-        id,
-        status: CommandStatus::Succeeded,
-        exit_code: Some(0),
-        duration_ms: 1,
-        sent: Received { stdout: OUTPUT.len() as u64, stderr: 0 },
-        truncated: false,
-        error: None,
-    }))
-    .await;
+    link.send(ToServer::CommandAck { id, journal_position: None }).await;
+    link.send_output(id, 0, OUTPUT).await;
+    link.finish(id, CommandStatus::Succeeded, 0, OUTPUT.len() as u64).await;
     loop {
-        if link.next().await == (ToAgent::ResultAck { id }) {
+        if link.next_control().await == (ToAgent::ResultAck { id }) {
             return id;
         }
     }
@@ -138,7 +123,7 @@ async fn a_stopping_server_answers_waiting_requests() {
     server.stop.cancel();
     let answer = call.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("UNAVAILABLE"), "{answer}");
-    assert_eq!(link.close_code().await, 1001);
+    assert_eq!(link.closed().await, Some(1001));
     drop(link);
     tokio::time::timeout(Duration::from_secs(5), server.running.wait()).await.expect("the server stops within 5 s");
 }

@@ -1,7 +1,6 @@
-//! A server with a hive in memory, and fake clients of it: raw connections, satellites, sessions and viewers.
+//! A server with a hive in memory, and what calls it: raw connections, satellites with sessions, and viewers.
 
 mod connection;
-mod satellite;
 pub(crate) mod session;
 pub(crate) mod viewer;
 
@@ -10,24 +9,28 @@ use std::net::SocketAddr;
 use hive_core::Hive;
 use hive_core::access::Role;
 use hive_core::hive::Settings;
-use hive_core::wire::agent::SUBPROTOCOL;
+use hive_core::wire::agent::Handshake;
 use hive_core::wire::api::{
     ApiKeyCreate, PlatformRole, RegistrationTokenCreate, Team, TeamCreate, TokenScope, UserCreate,
 };
 use hive_core::wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_server::{Config, Limits, Server};
-use hive_test_peers::{Answer, Rest};
+use hive_test_peers::satellite::{WebSocketLink, handshake};
+use hive_test_peers::{Answer, FakeSatellite, Rest};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::connection::RawConnection;
-pub(crate) use self::satellite::{FakeSatellite, handshake};
+
+/// A satellite on a WebSocket.
+pub(crate) type Satellite = FakeSatellite<WebSocketLink>;
+
+/// The journal of all satellites.
+const JOURNAL: &str = "journal-0001";
 
 /// A running server.
 pub(crate) struct TestServer {
@@ -146,29 +149,32 @@ impl TestServer {
         self.hive.as_system().satellites().get(satellite.id).await.unwrap().unwrap().online
     }
 
-    /// Opens a link with this key and sends nothing.
-    pub(crate) async fn connect(&self, key: &str) -> Result<FakeSatellite, tungstenite::Error> {
-        self.connect_as(key, Some(SUBPROTOCOL)).await
+    /// Opens a link with the key of this satellite and sends nothing.
+    pub(crate) async fn connect(&self, satellite: &RegisteredSatellite) -> Result<Satellite, tungstenite::Error> {
+        let link = self.dial(&satellite.api_key).await?;
+        Ok(Satellite::new(satellite.id, &satellite.api_key).on(link))
     }
 
-    pub(crate) async fn connect_as(
-        &self,
-        key: &str,
-        protocol: Option<&str>,
-    ) -> Result<FakeSatellite, tungstenite::Error> {
-        let mut request = format!("ws://{}/ws/agent", self.address).into_client_request()?;
-        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
-        if let Some(protocol) = protocol {
-            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
-        }
-        let (socket, _) = connect_async(request).await?;
-        Ok(FakeSatellite::new(socket))
+    /// Opens a link with this key and sends nothing.
+    pub(crate) async fn dial(&self, key: &str) -> Result<WebSocketLink, tungstenite::Error> {
+        WebSocketLink::dial(&self.address.to_string(), key).await
     }
 
     /// Opens the link of a satellite and does the handshake.
-    pub(crate) async fn online(&self, satellite: &RegisteredSatellite) -> FakeSatellite {
-        let mut link = self.connect(&satellite.api_key).await.unwrap();
-        link.handshake(satellite).await;
+    pub(crate) async fn online(&self, satellite: &RegisteredSatellite) -> Satellite {
+        let mut link = self.connect(satellite).await.unwrap();
+        shake_hands(&mut link).await;
         link
     }
+}
+
+/// The handshake of a satellite.
+pub(crate) fn handshake_of(satellite: &RegisteredSatellite) -> Handshake {
+    handshake(satellite.id, JOURNAL)
+}
+
+/// Does the handshake of a satellite.
+pub(crate) async fn shake_hands(satellite: &mut Satellite) {
+    let ack = satellite.shake_hands(satellite.handshake(JOURNAL)).await;
+    assert!(ack.success, "{ack:?}");
 }

@@ -10,7 +10,7 @@ use hive_test_peers::Answer;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite;
 
-use super::harness::{RawConnection, TestServer, handshake};
+use super::harness::{RawConnection, TestServer, handshake_of, shake_hands};
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: hive\r\n\r\n";
 
@@ -143,13 +143,13 @@ async fn a_handshake_has_a_size_limit_and_a_timeout() {
     let limits = Limits::default().handshake_timeout(Duration::from_millis(500));
     let server = server(limits).await;
     let satellite = server.register("web-server-01", None).await;
-    let mut link = server.connect(&satellite.api_key).await.unwrap();
-    let mut long = handshake(&satellite);
+    let mut link = server.connect(&satellite).await.unwrap();
+    let mut long = handshake_of(&satellite);
     long.version = "x".repeat(64 * 1024);
-    link.send(&ToServer::Handshake(Box::new(long))).await;
-    assert_eq!(link.close_code().await, close::PROTOCOL_ERROR);
-    let mut idle_link = server.connect(&satellite.api_key).await.unwrap();
-    assert_eq!(idle_link.close_code().await, close::TIMEOUT);
+    link.send(ToServer::Handshake(Box::new(long))).await;
+    assert_eq!(link.closed().await, Some(close::PROTOCOL_ERROR));
+    let mut idle_link = server.connect(&satellite).await.unwrap();
+    assert_eq!(idle_link.closed().await, Some(close::TIMEOUT));
 }
 
 /// The `Retry-After` of a refused link.
@@ -167,9 +167,9 @@ fn retry_after<T>(refused: Result<T, tungstenite::Error>) -> u64 {
 async fn concurrent_handshakes_are_limited() {
     let server = server(Limits::default().max_handshakes(1)).await;
     let (one, two) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
-    let mut first = server.connect(&one.api_key).await.unwrap();
-    assert!(retry_after(server.connect(&two.api_key).await) >= 1);
-    first.handshake(&one).await;
+    let mut first = server.connect(&one).await.unwrap();
+    assert!(retry_after(server.connect(&two).await) >= 1);
+    shake_hands(&mut first).await;
     server.online(&two).await;
 }
 
@@ -215,15 +215,15 @@ async fn a_satellite_has_two_pending_handshakes_and_the_oldest_is_closed() {
     let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut begun = Vec::new();
     for _ in 0..8 {
-        begun.push(server.connect(&greedy.api_key).await.expect("another handshake may begin"));
+        begun.push(server.connect(&greedy).await.expect("another handshake may begin"));
     }
     server.online(&other).await;
     let mut last = begun.split_off(6);
     for mut older in begun {
-        assert_eq!(older.close_code().await, close::REPLACED);
+        assert_eq!(older.closed().await, Some(close::REPLACED));
     }
     for newer in &mut last {
-        newer.handshake(&greedy).await;
+        shake_hands(newer).await;
     }
 }
 
@@ -257,7 +257,7 @@ async fn retry_delays_are_spread() {
     let satellite = server.register("web-server-01", None).await;
     let mut delays = Vec::new();
     while delays.len() < 40 {
-        if let Err(error) = server.connect(&satellite.api_key).await {
+        if let Err(error) = server.connect(&satellite).await {
             delays.push(retry_after::<()>(Err(error)));
         }
     }

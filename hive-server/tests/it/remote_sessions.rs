@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::harness::TestServer;
-use super::harness::session::{FakeSession, Inbound};
+use super::harness::session::FakeSession;
 use super::harness::viewer::{TIMEOUT, viewer_count};
 
 /// Forwards connections to a server until a test cuts them.
@@ -190,7 +190,7 @@ async fn a_remote_hive_lists_resizes_and_terminates_sessions() {
     assert_eq!(sessions.len(), 1);
     let id = sessions[0].id;
     hive.sessions().resize(id, hive_core::wire::api::Size { cols: 10, rows: 5 }).await.unwrap();
-    assert!(matches!(session.next().await, Inbound::Control(hive_core::wire::agent::ToAgent::PtyResize { .. })));
+    session.until(|terminal| terminal.resizes > 0).await;
     let sessions = hive.sessions();
     let (ended, ()) = tokio::join!(sessions.terminate(id), session.exit(0));
     ended.unwrap();

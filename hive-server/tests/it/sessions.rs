@@ -2,14 +2,13 @@
 
 use hive_core::hive::Settings;
 use hive_core::wire::SessionId;
-use hive_core::wire::agent::{ToAgent, ToServer};
-use hive_core::wire::api::{EndReason, SessionEnd, Size};
+use hive_core::wire::api::Size;
 use hive_core::wire::id::Seed;
 use hive_server::Limits;
 use serde_json::{Value, json};
 
 use super::harness::TestServer;
-use super::harness::session::{FakeSession, Inbound};
+use super::harness::session::FakeSession;
 
 fn unknown() -> SessionId {
     SessionId::new(Seed { unix_millis: 1, random: [1; 10] })
@@ -46,10 +45,8 @@ async fn input_and_size_are_sent_to_the_satellite() {
     assert_eq!((answer.status, input.as_str()), (200, "ls\n"), "{answer:?}");
     let answer = server.post(&key, &resize, json!({ "cols": 200, "rows": 50 })).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    match session.next().await {
-        Inbound::Control(ToAgent::PtyResize { size, .. }) => assert_eq!(size, Size { cols: 200, rows: 50 }),
-        other => panic!("{other:?}"),
-    }
+    session.until(|terminal| terminal.resizes > 0).await;
+    assert_eq!(session.satellite.terminal(session.id).size, Size { cols: 200, rows: 50 });
 }
 
 #[tokio::test]
@@ -58,12 +55,8 @@ async fn an_ended_session_is_listed_on_request() {
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
     let path = session.path("");
-    let satellite = async {
-        assert!(matches!(session.next().await, Inbound::Control(ToAgent::PtyEnd { .. })));
-        let end = SessionEnd { reason: EndReason::Killed, exit_code: None, error: None };
-        session.satellite.send(&ToServer::PtyEnded { session_id: session.id, end }).await;
-        assert!(matches!(session.next().await, Inbound::Control(ToAgent::PtyEndAck { .. })));
-    };
+    // The satellite is told to end the session, says that it was killed, and forgets it when that is acknowledged.
+    let satellite = session.satellite.until(|satellite| satellite.terminals.is_empty());
     let (answer, ()) = tokio::join!(server.call("DELETE", &path, Some(&key), None), satellite);
     assert_eq!((answer.status, answer.json()["success"].clone()), (200, json!(true)), "{answer:?}");
     assert_eq!(server.get(&key, "/api/v1/sessions").await.json()["data"], json!([]));

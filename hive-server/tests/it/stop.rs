@@ -6,7 +6,7 @@ use std::time::Duration;
 use hive_core::Hive;
 use hive_core::hive::Settings;
 use hive_core::store::sqlite;
-use hive_core::wire::agent::{CommandResult, Received, ToAgent, ToServer};
+use hive_core::wire::agent::ToAgent;
 use hive_core::wire::api::CommandStatus;
 use hive_server::{Config, Limits};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn a_stopping_server_answers_open_requests_and_refuses_changes() {
     let mut link = server.online(&satellite).await;
     let path = format!("/api/v1/satellites/{}/exec", satellite.id);
     let waiting = server.send_request("POST", &path, &key, json!({ "command": "true" })).await;
-    let ToAgent::Command(command) = link.next().await else { panic!("no command") };
+    let ToAgent::Command(command) = link.next_control().await else { panic!("no command") };
     assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));
 
     server.stop.cancel();
@@ -51,21 +51,12 @@ async fn a_stopping_server_answers_open_requests_and_refuses_changes() {
     }
     let read = server.send_request("GET", "/api/v1/teams", &key, Value::Null).await.read_to_end().await;
     assert!(read.starts_with("HTTP/1.1 200"), "a read is answered: {read}");
-    assert!(server.connect(&satellite.api_key).await.is_err(), "no link is opened");
+    assert!(server.connect(&satellite).await.is_err(), "no link is opened");
 
-    let result = CommandResult {
-        id: command.id,
-        status: CommandStatus::Succeeded,
-        exit_code: Some(0),
-        duration_ms: 1,
-        sent: Received::default(),
-        truncated: false,
-        error: None,
-    };
-    link.send(&ToServer::CommandResult(result)).await;
+    link.finish(command.id, CommandStatus::Succeeded, 0, 0).await;
     let finished = waiting.read_to_end().await;
     assert!(finished.starts_with("HTTP/1.1 200") && finished.contains("succeeded"), "{finished}");
-    while !matches!(link.next().await, ToAgent::Disconnect { .. }) {}
+    while !matches!(link.next_control().await, ToAgent::Disconnect { .. }) {}
     drop(link);
     tokio::time::timeout(Duration::from_secs(15), server.running.wait())
         .await

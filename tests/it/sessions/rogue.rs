@@ -21,7 +21,7 @@ fn ended(id: &str) -> Value {
 /// A terminal that the hive has asked this satellite for, and that it says to have.
 async fn opened(site: &Site, rogue: &mut Rogue, output: u64, input: u64) -> String {
     let rest = site.hive.rest();
-    let body = json!({"satellite_id": rogue.id});
+    let body = json!({"satellite_id": rogue.satellite.id});
     let answering = async {
         let asked = rogue.hear("pty_start").await;
         let id = text(&asked["session_id"]).to_owned();
@@ -45,7 +45,7 @@ async fn a_terminal_is_heard_from_its_own_satellite_alone() {
     assert_eq!(viewer.answer("honest").await, "honest");
     let id = viewer.id().to_string();
     // Once without this terminal in the handshake, and once with it.
-    for sessions in [&[], std::slice::from_ref(&id)] {
+    for sessions in [&[], &[viewer.id()][..]] {
         let mut rogue = Rogue::register_with(&site.hive, &format!("rogue-server-{}", sessions.len()), sessions).await;
         for lie in [
             started(&id, 0, 0),
@@ -67,7 +67,7 @@ async fn a_terminal_is_heard_from_its_own_satellite_alone() {
 async fn a_terminal_nobody_asked_for_is_none() {
     let site = Site::start().await;
     let id = "sess_01kge3h900e41861050r3gg28a";
-    let mut rogue = Rogue::register_with(&site.hive, "rogue-server-1", &[id.to_owned()]).await;
+    let mut rogue = Rogue::register_with(&site.hive, "rogue-server-1", &[id.parse().unwrap()]).await;
     assert_eq!(rogue.hear("pty_end").await["session_id"], id, "it is told to end what is not known");
     for lie in [started(id, 0, 0), ended(id)] {
         rogue.try_say(&lie).await;

@@ -1,5 +1,6 @@
 //! The other side of each connection, for tests of every level: what a satellite, a hive and a caller say.
 //!
+//! - [`FakeSatellite`] is what a hive talks to, over a WebSocket or any other link;
 //! - [`FakeHive`] is what agents and command lines call;
 //! - [`Rest`] calls a server over HTTP;
 //! - [`until`] waits for a condition: nothing here waits for a time.
@@ -13,9 +14,11 @@
 pub mod hive;
 mod message;
 mod rest;
+pub mod satellite;
 mod wait;
 
 pub use hive::FakeHive;
 pub use message::{FromHive, FromSatellite};
 pub use rest::{Answer, Call, Rest, StreamedEvents};
+pub use satellite::FakeSatellite;
 pub use wait::{PATIENCE, until, until_some};

@@ -1,13 +1,12 @@
-//! Many satellites in one process: real WebSockets and the real messages, and no machine behind them.
+//! Many fake satellites in one process: real WebSockets and the real messages, and no machine behind them.
 //!
-//! Each shakes hands, answers heartbeats and runs the few commands of [`work`], and comes back by the agent's own rules when
-//! its link breaks. In the order in which one meets them: [`enrol`] gives it a key, [`satellite`] keeps its link up, [`link`]
-//! is one link, [`work`] what a command says there.
+//! Each is a [`FakeSatellite`](hive_test_peers::FakeSatellite) that answers by itself, and comes back by the agent's own rules
+//! when its link breaks. In the order in which one meets them: [`enrol`] gives it a key, [`satellite`] keeps its link up,
+//! [`link`] is one link.
 
 mod enrol;
 mod link;
 mod satellite;
-mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,8 +15,8 @@ use crate::audit::draft::{Subject, record};
 use crate::commands::ExecOptions;
 use crate::hive::{RegistrationError, TokenProblem};
 use crate::identity::authentication::VerifyMode;
-use crate::link::Outgoing;
 use crate::store::UserPatch;
+use hive_test_peers::FromHive;
 
 fn user(name: &str, role: PlatformRole) -> UserCreate {
     UserCreate { username: name.into(), role }
@@ -34,7 +34,7 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
     assert!(matches!(hive.authenticate_satellite(&first.api_key, VerifyMode::Full).await, Err(Error::AuthInvalid)));
-    assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
+    assert_eq!(satellite.try_next().await.unwrap_err().code, Some(close::AUTH_FAILED));
     hive.authenticate_satellite(&second.api_key, VerifyMode::Full).await.unwrap();
 }
 
@@ -48,8 +48,8 @@ async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dea
     let assign = |team_id| SatelliteUpdate { team_id: Some(team_id), ..SatelliteUpdate::default() };
     let moved = system.satellites().update(registered.id, assign(Some(team.id))).await.unwrap();
     assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
-    let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
-    satellite.end.next().await.expect_err("the link of the old key is closed");
+    let FromHive::Control(ToAgent::RotateKey { api_key }) = satellite.next().await else { panic!() };
+    satellite.try_next().await.expect_err("the link of the old key is closed");
     assert!(matches!(
         hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await,
         Err(Error::AuthInvalid)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hive_wire::agent::{Handshake, ToAgent, ToServer};
+use hive_test_peers::satellite::SatelliteLink as _;
+use hive_wire::agent::{Handshake, ToServer};
 use hive_wire::api::{
     AuditQuery, CommandStatus, ExecCommand, OutputEncoding, PageRequest, RegistrationTokenCreate, SatelliteEvent,
     SatelliteUpdate, TeamCreate,
@@ -10,11 +11,10 @@ use hive_wire::api::{
 use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{CommandId, SatelliteId};
 
-use super::{NAME, Satellite, global, handshake, hive, register, request, token};
+use super::{NAME, Satellite, attach, connect_with, global, handshake, hive, register, request, token};
 use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
-use crate::link::{ChannelLink, Outgoing};
 use crate::{Error, Result};
 
 /// A process of an agent, as its handshake tells it.
@@ -42,32 +42,15 @@ fn handshake_of(id: SatelliteId, process: Process) -> Handshake {
 }
 
 async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Result<Satellite> {
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
-    let (link, mut end) = ChannelLink::pair();
-    let attached = hive.attach(identity, handshake_of(registered.id, process), link).await?;
-    assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
-    Ok(Satellite { id: registered.id, attached, end })
+    connect_with(hive, registered, handshake_of(registered.id, process)).await
 }
 
 async fn connect_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Satellite {
     try_as(hive, registered, process).await.unwrap()
 }
 
-impl Satellite {
-    /// Answers pings, until it is dropped.
-    async fn answer(&mut self) {
-        loop {
-            if let Outgoing::Control(ToAgent::HeartbeatPing { timestamp, .. }) = self.end.next().await.unwrap() {
-                let pong = ToServer::HeartbeatPong { timestamp, metrics: None, capacity: None };
-                self.attached.on_control(pong).await.unwrap();
-            }
-        }
-    }
-
-    async fn start(&mut self, id: CommandId, position: u64) {
-        let ack = ToServer::CommandAck { id, journal_position: Some(position) };
-        self.attached.on_control(ack).await.unwrap();
-    }
+async fn start(satellite: &mut Satellite, id: CommandId, position: u64) {
+    satellite.send(ToServer::CommandAck { id, journal_position: Some(position) }).await;
 }
 
 async fn submit(hive: &Hive, id: SatelliteId) -> CommandId {
@@ -95,7 +78,7 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
         let refused = tokio::select! {
             refused = try_as(&hive, &registered, copy) => refused,
             // The first process must answer the ping, or the copy takes its place.
-            () = satellite.answer() => unreachable!(),
+            () = satellite.serve() => unreachable!(),
         };
         let error = refused.map(|_| ()).unwrap_err();
         assert!(matches!(&error, Error::Conflict(text) if text.contains("identity_conflict")), "{error}");
@@ -124,7 +107,7 @@ async fn a_restarted_satellite_does_not_wait_for_a_link_that_is_dead() {
     let restarted = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let _satellite = connect_as(&hive, &registered, restarted).await;
     // Nobody answers the ping: the process of this link is gone.
-    while silent.end.next().await.is_ok() {}
+    silent.closed().await;
     let shown = hive.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     assert!(shown.online && shown.conflict_at.is_none());
 }
@@ -137,7 +120,7 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     let command = submit(&hive, registered.id).await;
     assert_eq!(satellite.command().await.id, command);
     // The acknowledgement moves the known position to 11, so that a return to 10 shows.
-    satellite.start(command, 11).await;
+    start(&mut satellite, command, 11).await;
     // Gone before the other one connects, so that nobody answers for the identity.
     drop(satellite);
     let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
@@ -147,7 +130,7 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     // From here on it is known, by what it has now.
     let next = submit(&hive, registered.id).await;
     assert_eq!(satellite.command().await.id, next);
-    satellite.start(next, 11).await;
+    start(&mut satellite, next, 11).await;
     until(&hive, next, CommandStatus::Started).await;
     drop(satellite);
     let restarted = Process { start_id: "process-3", earlier: &["process-1", "process-2"], position: 11 };
@@ -173,7 +156,7 @@ async fn a_machine_that_goes_back_under_its_process_is_noticed_each_time() {
         let mut satellite = connect_as(&hive, &registered, FIRST).await;
         let command = submit(&hive, registered.id).await;
         assert_eq!(satellite.command().await.id, command);
-        satellite.start(command, 11).await;
+        start(&mut satellite, command, 11).await;
         drop(satellite);
         let _satellite = connect_as(&hive, &registered, FIRST).await;
         until(&hive, command, CommandStatus::OutcomeUnknown).await;
@@ -189,7 +172,7 @@ async fn how_far_a_journal_has_come_outlives_the_hive() {
     let mut satellite = connect_as(&hive, &registered, FIRST).await;
     let command = submit(&hive, registered.id).await;
     satellite.command().await;
-    satellite.start(command, 11).await;
+    start(&mut satellite, command, 11).await;
     drop(satellite);
     hive.shutdown().await;
     let hive = build().await;
@@ -220,8 +203,7 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
         let made_for = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
         let spare = token(&system, made_for).await;
         let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
-        let (link, mut end) = ChannelLink::pair();
-        let attach = hive.attach(identity, handshake(registered.id, "journal-1"), link);
+        let attach = attach(&hive, identity, handshake(registered.id, "journal-1"));
         let kill = async {
             match death {
                 Death::Replaced => drop(hive.register_satellite(&spare, request(&name), None, None).await.unwrap()),
@@ -233,9 +215,9 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
             }
         };
         // The one that begins first rarely loses.
-        let attached = if round % 2 == 0 { tokio::join!(attach, kill).0 } else { tokio::join!(kill, attach).1 };
-        if attached.is_ok() {
-            let ended = async { while end.next().await.is_ok() {} };
+        let mut attached = if round % 2 == 0 { tokio::join!(attach, kill).0 } else { tokio::join!(kill, attach).1 };
+        if let Ok(link) = &mut attached {
+            let ended = async { while link.next().await.is_ok() {} };
             tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap_or_else(|_| {
                 panic!("a link of a dead key is left, in round {round}: {death:?}");
             });

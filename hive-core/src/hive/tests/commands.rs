@@ -1,6 +1,7 @@
 //! Commands: what a satellite and a caller may do to them, and how they end.
 
 use bytes::Bytes;
+use hive_test_peers::FromHive;
 use hive_wire::CommandId;
 use hive_wire::agent::{CommandResult, ErrorBody, Received, ToAgent, ToServer};
 use hive_wire::api::{
@@ -13,7 +14,7 @@ use super::{NAME, connect, hive, register};
 use crate::Error;
 use crate::commands::ExecOptions;
 use crate::hive::Hive;
-use crate::link::{ChannelLink, Outgoing};
+use crate::link::ChannelLink;
 
 /// Runs a command in the background, as a caller who waits.
 fn exec(
@@ -37,7 +38,7 @@ async fn a_command_runs_and_its_caller_gets_the_output() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "echo hello");
     let command = satellite.command().await;
-    satellite.attached.on_control(ToServer::CommandAck { id: command.id, journal_position: None }).await.unwrap();
+    satellite.send(ToServer::CommandAck { id: command.id, journal_position: None }).await;
     satellite.send_output(command.id, 0, b"hello\n").await;
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 6).await;
     let result = waiting.await.unwrap().unwrap();
@@ -196,7 +197,7 @@ async fn a_refusal_by_the_satellites_policy_is_said() {
         truncated: false,
         error: Some(ErrorBody { code: ErrorCode::CommandBlocked, message: "rm is blocked here".into() }),
     };
-    satellite.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
+    satellite.send(ToServer::CommandResult(result)).await;
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), ErrorCode::CommandBlocked);
 }
 
@@ -218,11 +219,11 @@ async fn a_result_before_its_output_breaks_the_protocol() {
         truncated: false,
         error: None,
     };
-    assert!(satellite.attached.on_control(ToServer::CommandResult(early)).await.is_err());
+    assert!(satellite.try_send(ToServer::CommandResult(early)).await.is_err());
     assert!(!status(&hive, id).await.is_terminal());
     // A stream that was never opened.
     let stray = Frame::data(StreamId(99), 0, Bytes::from_static(b"x"), false);
-    assert!(satellite.attached.on_frame(stray).await.is_err());
+    assert!(satellite.try_send(stray).await.is_err());
 }
 
 #[tokio::test]
@@ -275,7 +276,7 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
         let acting = hive.as_system();
         tokio_util::task::TaskTracker::new().spawn(async move { acting.commands().cancel(running).await })
     };
-    assert_eq!(satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::CommandCancel { id: running }));
+    assert_eq!(satellite.next().await, FromHive::Control(ToAgent::CommandCancel { id: running }));
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
     assert_eq!(waiting.await.unwrap().unwrap().status, TargetStatus::Command(CommandStatus::Cancelled));
@@ -298,7 +299,7 @@ async fn a_cancel_is_said_again_with_the_next_link() {
     drop(satellite);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     assert_eq!(satellite.command().await.id, id);
-    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
+    assert_eq!(satellite.next().await, FromHive::Control(ToAgent::CommandCancel { id }));
 }
 
 #[tokio::test]
@@ -382,8 +383,8 @@ async fn output_of_a_later_version_goes_nowhere_and_its_stream_goes_on() {
     // A third channel, which a later version may have.
     let (stream, channel) = (StreamId(9), "trace".into());
     let open = ToServer::StreamOpen { stream, command_id: id, channel, offset: 7 };
-    satellite.attached.on_control(open).await.unwrap();
-    satellite.attached.on_frame(Frame::data(stream, 7, Bytes::from_static(b"more"), true)).await.unwrap();
+    satellite.send(open).await;
+    satellite.send(Frame::data(stream, 7, Bytes::from_static(b"more"), true)).await;
     satellite.send_output(id, 0, b"hello\n").await;
     satellite.finish(id, CommandStatus::Succeeded, 0, 6).await;
     assert_eq!(waiting.await.unwrap().unwrap().stdout, "hello\n");

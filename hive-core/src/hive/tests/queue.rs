@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hive_wire::agent::{Command, CommandResult, ErrorBody, Received, ToAgent, ToServer};
+use hive_test_peers::FromHive;
+use hive_wire::agent::{Command, CommandResult, ErrorBody, Handshake, Received, ToAgent, ToServer};
 use hive_wire::api::{
     CommandStatus, ExecCommand, JobStatus, OutputEncoding, PowerAction, PowerRequest, Priority, Target,
 };
@@ -15,26 +16,20 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
 use tokio_util::task::TaskTracker;
 
-use super::{NAME, Satellite, connect, handshake, hive, register};
+use super::{NAME, Satellite, connect, connect_with, handshake, hive, is_given_nothing, register};
 use crate::Error;
 use crate::access::VisibleScope;
 use crate::clock::{ClockAndRng, ManualClock};
 use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
-use crate::identity::authentication::VerifyMode;
 use crate::jobs::JobOptions;
-use crate::link::{ChannelLink, Outgoing};
+use crate::link::ChannelLink;
 use crate::store::{RowRange, Store, sqlite};
 
 /// A satellite that takes so many commands at the same time. Half of a few places are for immediate ones.
-async fn connect_with(hive: &Hive, registered: &RegisteredSatellite, capacity: u32) -> Satellite {
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
-    let (link, mut end) = ChannelLink::pair();
-    let mut handshake = handshake(registered.id, "journal-1");
-    handshake.capacity = Some(capacity);
-    let attached = hive.attach(identity, handshake, link).await.unwrap();
-    assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
-    Satellite { id: registered.id, attached, end }
+async fn connect_for(hive: &Hive, registered: &RegisteredSatellite, capacity: u32) -> Satellite {
+    let handshake = Handshake { capacity: Some(capacity), ..handshake(registered.id, "journal-1") };
+    connect_with(hive, registered, handshake).await.unwrap()
 }
 
 async fn submit(hive: &Hive, id: SatelliteId, line: &str) -> CommandId {
@@ -73,49 +68,39 @@ async fn until(hive: &Hive, id: CommandId, expected: CommandStatus) {
     assert!(is_reached, "{:?} instead of {expected:?}", status(hive, id).await);
 }
 
-async fn is_given_nothing(satellite: &mut Satellite) -> bool {
-    tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await.is_err()
-}
-
 async fn succeed(satellite: &mut Satellite, id: CommandId) {
     satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
-    assert_eq!(satellite.acknowledged_only().await, id);
+    assert_eq!(acknowledged_only(satellite).await, id);
 }
 
-impl Satellite {
-    /// The next acknowledgement; commands that come meanwhile wait for nobody.
-    async fn acknowledged_only(&mut self) -> CommandId {
-        match self.end.next().await.unwrap() {
-            Outgoing::Control(ToAgent::ResultAck { id }) => id,
-            other => panic!("not an acknowledgement: {other:?}"),
+/// The next acknowledgement, before which nothing comes.
+async fn acknowledged_only(satellite: &mut Satellite) -> CommandId {
+    match satellite.next_control().await {
+        ToAgent::ResultAck { id } => id,
+        other => panic!("not an acknowledgement: {other:?}"),
+    }
+}
+
+/// Runs everything a satellite is given; how often each command came.
+fn run_all(mut satellite: Satellite) -> tokio::task::JoinHandle<BTreeMap<CommandId, usize>> {
+    TaskTracker::new().spawn(async move {
+        let mut runs = BTreeMap::new();
+        while let Ok(message) = satellite.try_next().await {
+            let FromHive::Control(ToAgent::Command(command)) = message else { continue };
+            let Command { id, .. } = *command;
+            *runs.entry(id).or_default() += 1;
+            satellite.send(ToServer::CommandAck { id, journal_position: None }).await;
+            satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
         }
-    }
-
-    async fn send_back(&mut self, id: CommandId) {
-        self.attached.on_control(ToServer::Busy { id }).await.unwrap();
-    }
-
-    /// Runs everything it is given; how often each command came that was not sent back before, and the most at a time.
-    fn run_all(mut self) -> tokio::task::JoinHandle<BTreeMap<CommandId, usize>> {
-        TaskTracker::new().spawn(async move {
-            let mut runs = BTreeMap::new();
-            while let Ok(message) = self.end.next().await {
-                let Outgoing::Control(ToAgent::Command(command)) = message else { continue };
-                let Command { id, .. } = *command;
-                *runs.entry(id).or_default() += 1;
-                self.attached.on_control(ToServer::CommandAck { id, journal_position: None }).await.unwrap();
-                self.finish(id, CommandStatus::Succeeded, 0, 0).await;
-            }
-            runs
-        })
-    }
+        runs
+    })
 }
 
 #[tokio::test]
 async fn what_exceeds_the_capacity_waits_and_goes_in_its_order() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut satellite = connect_with(&hive, &registered, 8).await;
+    let mut satellite = connect_for(&hive, &registered, 8).await;
     let mut ids = Vec::new();
     for _ in 0..20 {
         ids.push(submit(&hive, satellite.id, "true").await);
@@ -130,9 +115,9 @@ async fn what_exceeds_the_capacity_waits_and_goes_in_its_order() {
     for id in &ids[4..] {
         satellite.finish(running.remove(0), CommandStatus::Succeeded, 0, 0).await;
         let next = loop {
-            match satellite.end.next().await.unwrap() {
-                Outgoing::Control(ToAgent::Command(command)) => break command.id,
-                Outgoing::Control(ToAgent::ResultAck { .. }) => {}
+            match satellite.next().await {
+                FromHive::Control(ToAgent::Command(command)) => break command.id,
+                FromHive::Control(ToAgent::ResultAck { .. }) => {}
                 other => panic!("{other:?}"),
             }
         };
@@ -160,7 +145,7 @@ async fn a_satellite_that_does_not_read_holds_no_caller_up_and_keeps_its_link() 
 async fn an_immediate_command_overtakes_those_that_wait() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut satellite = connect_with(&hive, &registered, 4).await;
+    let mut satellite = connect_for(&hive, &registered, 4).await;
     for _ in 0..500 {
         submit(&hive, satellite.id, "true").await;
     }
@@ -171,12 +156,12 @@ async fn an_immediate_command_overtakes_those_that_wait() {
     let immediate = satellite.command().await.id;
     satellite.finish(immediate, CommandStatus::Succeeded, 0, 0).await;
     assert_eq!(waiting.await.unwrap().unwrap(), CommandStatus::Succeeded);
-    assert_eq!(satellite.acknowledged_only().await, immediate);
+    assert_eq!(acknowledged_only(&mut satellite).await, immediate);
     let (low, high) =
         (submit_with(&hive, satellite.id, Priority::Low).await, submit_with(&hive, satellite.id, Priority::High).await);
     satellite.finish(first, CommandStatus::Succeeded, 0, 0).await;
     let next = loop {
-        if let Outgoing::Control(ToAgent::Command(command)) = satellite.end.next().await.unwrap() {
+        if let FromHive::Control(ToAgent::Command(command)) = satellite.next().await {
             break command.id;
         }
     };
@@ -188,7 +173,7 @@ async fn an_immediate_command_overtakes_those_that_wait() {
 async fn a_satellite_full_of_programs_takes_a_change_of_power() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut satellite = connect_with(&hive, &registered, 1).await;
+    let mut satellite = connect_for(&hive, &registered, 1).await;
     submit(&hive, satellite.id, "sleep 60").await;
     satellite.command().await;
     submit(&hive, satellite.id, "true").await;
@@ -208,10 +193,10 @@ async fn a_satellite_full_of_programs_takes_a_change_of_power() {
 async fn a_command_that_is_sent_back_is_queued_again_and_runs() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut satellite = connect_with(&hive, &registered, 8).await;
+    let mut satellite = connect_for(&hive, &registered, 8).await;
     let (one, two) = (submit(&hive, satellite.id, "one").await, submit(&hive, satellite.id, "two").await);
     assert_eq!((satellite.command().await.id, satellite.command().await.id), (one, two));
-    satellite.send_back(two).await;
+    satellite.send(ToServer::Busy { id: two }).await;
     until(&hive, two, CommandStatus::Queued).await;
     let three = submit(&hive, satellite.id, "three").await;
     assert!(is_given_nothing(&mut satellite).await, "it cannot take more now");
@@ -219,7 +204,7 @@ async fn a_command_that_is_sent_back_is_queued_again_and_runs() {
     satellite.finish(one, CommandStatus::Succeeded, 0, 0).await;
     let mut given = Vec::new();
     while given.len() < 2 {
-        if let Outgoing::Control(ToAgent::Command(command)) = satellite.end.next().await.unwrap() {
+        if let FromHive::Control(ToAgent::Command(command)) = satellite.next().await {
             given.push(command.id);
         }
     }
@@ -240,7 +225,7 @@ async fn a_command_that_is_sent_back_too_late_has_expired() {
     assert_eq!(satellite.command().await.id, id);
     // The expiry of 3 s passes while the satellite has the command.
     clock.advance(Duration::from_secs(8));
-    satellite.send_back(id).await;
+    satellite.send(ToServer::Busy { id }).await;
     until(&hive, id, CommandStatus::Expired).await;
     assert!(is_given_nothing(&mut satellite).await);
 }
@@ -262,8 +247,8 @@ async fn an_older_satellites_refusal_for_want_of_room_is_no_end() {
         truncated: false,
         error: Some(ErrorBody { code: ErrorCode::RateLimited, message }),
     };
-    satellite.attached.on_control(ToServer::CommandResult(refused)).await.unwrap();
-    assert_eq!(satellite.acknowledged_only().await, id, "or it would say the same again");
+    satellite.send(ToServer::CommandResult(refused)).await;
+    assert_eq!(acknowledged_only(&mut satellite).await, id, "or it would say the same again");
     until(&hive, id, CommandStatus::Queued).await;
     assert_eq!(satellite.command().await.id, id);
     succeed(&mut satellite, id).await;
@@ -279,8 +264,8 @@ async fn a_cancel_reaches_a_command_that_is_sent_back() {
     assert_eq!(satellite.command().await.id, id);
     let acting = hive.as_system();
     let cancelling = TaskTracker::new().spawn(async move { acting.commands().cancel(id).await });
-    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
-    satellite.send_back(id).await;
+    assert_eq!(satellite.next().await, FromHive::Control(ToAgent::CommandCancel { id }));
+    satellite.send(ToServer::Busy { id }).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
 }
 
@@ -323,7 +308,7 @@ async fn a_job_waits_for_a_place_like_everybody() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     // One place of the two is for immediate commands, so that the first command fills the other.
-    let mut satellite = connect_with(&hive, &registered, 2).await;
+    let mut satellite = connect_for(&hive, &registered, 2).await;
     let first = submit(&hive, satellite.id, "true").await;
     assert_eq!(satellite.command().await.id, first);
     let (acting, command) = (hive.as_system(), ExecCommand::shell("of a job"));
@@ -331,14 +316,14 @@ async fn a_job_waits_for_a_place_like_everybody() {
     assert!(is_given_nothing(&mut satellite).await);
     // What was in the satellite's queue comes back to the job with the end of the link.
     drop(satellite);
-    let mut satellite = connect_with(&hive, &registered, 2).await;
+    let mut satellite = connect_for(&hive, &registered, 2).await;
     assert_eq!(satellite.command().await.id, first);
     satellite.finish(first, CommandStatus::Succeeded, 0, 0).await;
     let id = loop {
-        match satellite.end.next().await.unwrap() {
-            Outgoing::Control(ToAgent::Command(command)) if command.id != first => break command.id,
-            Outgoing::Control(_) => {}
-            other @ Outgoing::Frame(_) => panic!("{other:?}"),
+        match satellite.next().await {
+            FromHive::Control(ToAgent::Command(command)) if command.id != first => break command.id,
+            FromHive::Control(_) => {}
+            other @ FromHive::Frame(_) => panic!("{other:?}"),
         }
     };
     satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
@@ -363,7 +348,7 @@ fn numbers() -> impl FnMut(u64) -> u64 {
 async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let running = connect_with(&hive, &registered, 8).await.run_all();
+    let running = run_all(connect_for(&hive, &registered, 8).await);
     let (acting, mut number) = (hive.as_system(), numbers());
     for round in 0..1000 {
         let options = ExecOptions::default();
@@ -411,7 +396,7 @@ async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
 async fn three_thousand_commands_of_two_callers_all_run_once() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let running = connect_with(&hive, &registered, 32).await.run_all();
+    let running = run_all(connect_for(&hive, &registered, 32).await);
     let callers: Vec<_> = (0..2)
         .map(|_| {
             let (hive, id) = (hive.clone(), registered.id);

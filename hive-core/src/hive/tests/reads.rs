@@ -274,8 +274,8 @@ async fn output_of_many_commands_takes_no_more_memory_than_is_set_and_is_complet
     for (number, (satellite, id)) in satellites.iter_mut().zip(&ids).enumerate() {
         let stream = StreamId(1);
         let open = ToServer::StreamOpen { stream, command_id: *id, channel: Channel::Stdout, offset: 0 };
-        satellite.attached.on_control(open).await.unwrap();
-        satellite.attached.on_frame(Frame::data(stream, 0, output(number), true)).await.unwrap();
+        satellite.send(open).await;
+        satellite.send(Frame::data(stream, 0, output(number), true)).await;
         // A link does not wait for the store. Its satellite gets no more credit until the output is stored.
         let within = async {
             while in_flight.buffered_bytes() > MOST {
@@ -294,7 +294,7 @@ async fn output_of_many_commands_takes_no_more_memory_than_is_set_and_is_complet
             truncated: false,
             error: None,
         };
-        satellite.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
+        satellite.send(ToServer::CommandResult(result)).await;
         assert_eq!(satellite.acknowledged().await, *id);
     }
     for (number, id) in ids.iter().enumerate() {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads what a satellite is sent until its link ends, and answers nothing.
 async fn read_and_be_silent(mut satellite: Satellite) {
-    while satellite.end.next().await.is_ok() {}
+    while satellite.try_next().await.is_ok() {}
 }
 
 /// Begins commands on a satellite until that is refused, and says which were accepted.
@@ -153,7 +153,7 @@ async fn a_removal_is_carried_out_even_if_nobody_waits_for_it() {
             break;
         }
     }
-    let closed = async { while satellite.end.next().await.is_ok() {} };
+    let closed = async { satellite.closed().await };
     tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the link is closed");
     assert_eq!(hive.services().commands.in_flight().count(), 0);
 }
@@ -174,7 +174,7 @@ async fn who_waits_for_a_command_hears_that_its_satellite_was_removed() {
     assert_eq!((ended.status, ended.stdout.as_str()), (TargetStatus::Command(CommandStatus::OutcomeUnknown), "so far"));
     assert_eq!(ended.error.unwrap().message, "the satellite was removed");
     assert_eq!(satellite.next_message().await, ToAgent::CommandCancel { id: command });
-    satellite.end.next().await.expect_err("its link is closed");
+    satellite.try_next().await.expect_err("its link is closed");
     let found = hive.as_system().commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(found.stdout, "so far");
     let again = hive.as_system().commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hive_test_peers::FromHive;
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, PtyStarted, ToAgent, ToServer};
 use hive_wire::api::{CommandStatus, ExecCommand, OutputEncoding, SessionCreate};
@@ -15,7 +16,6 @@ use tokio_util::task::TaskTracker;
 use super::{NAME, Satellite, connect, register, result_of};
 use crate::commands::ExecOptions;
 use crate::hive::Hive;
-use crate::link::Outgoing;
 use crate::sessions::SessionEvent;
 use crate::store::audit::AuditDraft;
 use crate::store::{CommandOutcome, CommandRow, Database, Store, StoreLayer, StoreResult};
@@ -104,43 +104,19 @@ async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
     hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
 }
 
-impl Satellite {
-    async fn next_control(&mut self) -> ToAgent {
-        let next = tokio::time::timeout(Duration::from_secs(10), self.end.next()).await;
-        match next.expect("something is sent").expect("the link stays") {
-            Outgoing::Control(message) => message,
-            Outgoing::Frame(frame) => panic!("a frame: {frame:?}"),
-        }
-    }
+fn report_end(satellite: &mut Satellite, id: CommandId, stdout: u64) {
+    let result = result_of(id, CommandStatus::Succeeded, 0, stdout);
+    satellite.link().attached.accept_control(ToServer::CommandResult(result)).unwrap();
+}
 
-    /// What was sent to it so far.
-    async fn sent_so_far(&mut self) -> Vec<ToAgent> {
-        let mut sent = Vec::new();
-        loop {
-            let message = tokio::select! {
-                biased;
-                message = self.end.next() => message.expect("the link stays"),
-                () = tokio::task::yield_now() => return sent,
-            };
-            if let Outgoing::Control(message) = message {
-                sent.push(message);
-            }
-        }
-    }
+fn open_output(satellite: &mut Satellite, command_id: CommandId) {
+    let open = ToServer::StreamOpen { stream: OUTPUT, command_id, channel: Channel::Stdout, offset: 0 };
+    satellite.link().attached.accept_control(open).unwrap();
+}
 
-    fn report_end(&mut self, id: CommandId, stdout: u64) {
-        let result = result_of(id, CommandStatus::Succeeded, 0, stdout);
-        self.attached.accept_control(ToServer::CommandResult(result)).unwrap();
-    }
-
-    fn open_output(&mut self, command_id: CommandId) {
-        let open = ToServer::StreamOpen { stream: OUTPUT, command_id, channel: Channel::Stdout, offset: 0 };
-        self.attached.accept_control(open).unwrap();
-    }
-
-    fn send_frame(&mut self, stream: StreamId, offset: usize, len: usize) -> crate::Result<()> {
-        self.attached.accept_frame(Frame::data(stream, offset as u64, vec![b'x'; len].into(), false))
-    }
+fn send_frame(satellite: &mut Satellite, stream: StreamId, offset: usize, len: usize) -> crate::Result<()> {
+    let frame = Frame::data(stream, offset as u64, vec![b'x'; len].into(), false);
+    satellite.link().attached.accept_frame(frame)
 }
 
 #[tokio::test]
@@ -158,17 +134,17 @@ async fn echo_arrives_while_the_store_is_frozen_and_ends_are_acknowledged_after_
     };
     let (session_id, size) = size;
     let started = PtyStarted { session_id, stream: TERMINAL, output: 0, input: 0, keep: None, writer: None, size };
-    satellite.attached.on_control(ToServer::PtyStarted(started)).await.unwrap();
+    satellite.send(ToServer::PtyStarted(started)).await;
     creating.await.unwrap().unwrap();
     let mut events = hive.as_system().sessions().subscribe(session_id).await.unwrap();
     let ids = [submit(&hive, &mut satellite).await, submit(&hive, &mut satellite).await];
 
     store.freeze();
     for id in ids {
-        satellite.report_end(id, 0);
+        report_end(&mut satellite, id, 0);
     }
     for offset in 0..20 {
-        satellite.send_frame(TERMINAL, offset, 1).unwrap();
+        send_frame(&mut satellite, TERMINAL, offset, 1).unwrap();
         let read = async {
             loop {
                 match events.next().await.expect("the session stays") {
@@ -180,7 +156,7 @@ async fn echo_arrives_while_the_store_is_frozen_and_ends_are_acknowledged_after_
         tokio::time::timeout(Duration::from_secs(10), read).await.expect("the echo does not wait for the store");
     }
     let sent = satellite.sent_so_far().await;
-    assert!(!sent.iter().any(|message| matches!(message, ToAgent::ResultAck { .. })), "{sent:?}");
+    assert!(!sent.iter().any(|message| matches!(message, FromHive::Control(ToAgent::ResultAck { .. }))), "{sent:?}");
     assert_eq!(store.stored(), [""; 0]);
 
     store.thaw();
@@ -201,14 +177,14 @@ async fn output_is_stored_before_the_end_and_credit_follows_what_is_stored() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let id = submit(&hive, &mut satellite).await;
     store.freeze();
-    satellite.open_output(id);
+    open_output(&mut satellite, id);
     // All the credit that a new stream has.
     for frame in 0..4 {
-        satellite.send_frame(OUTPUT, frame * MAX_PAYLOAD, MAX_PAYLOAD).unwrap();
+        send_frame(&mut satellite, OUTPUT, frame * MAX_PAYLOAD, MAX_PAYLOAD).unwrap();
     }
     let sent = satellite.sent_so_far().await;
-    assert!(!sent.iter().any(|message| matches!(message, ToAgent::StreamCredit { .. })), "{sent:?}");
-    satellite.report_end(id, 4 * MAX_PAYLOAD as u64);
+    assert!(!sent.iter().any(|message| matches!(message, FromHive::Control(ToAgent::StreamCredit { .. }))), "{sent:?}");
+    report_end(&mut satellite, id, 4 * MAX_PAYLOAD as u64);
     assert_eq!(store.stored(), [""; 0]);
     store.thaw();
     while !matches!(satellite.next_control().await, ToAgent::ResultAck { .. }) {}
@@ -224,11 +200,11 @@ async fn a_satellite_that_ignores_its_credit_is_refused() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let id = submit(&hive, &mut satellite).await;
     store.freeze();
-    satellite.open_output(id);
+    open_output(&mut satellite, id);
     for frame in 0..4 {
-        satellite.send_frame(OUTPUT, frame * MAX_PAYLOAD, MAX_PAYLOAD).unwrap();
+        send_frame(&mut satellite, OUTPUT, frame * MAX_PAYLOAD, MAX_PAYLOAD).unwrap();
     }
-    assert!(satellite.send_frame(OUTPUT, 4 * MAX_PAYLOAD, 1).is_err());
+    assert!(send_frame(&mut satellite, OUTPUT, 4 * MAX_PAYLOAD, 1).is_err());
     store.thaw();
 }
 
@@ -240,7 +216,7 @@ async fn what_was_received_is_stored_where_the_link_ends_meanwhile() {
     let ids = [submit(&hive, &mut satellite).await, submit(&hive, &mut satellite).await];
     store.freeze();
     for id in ids {
-        satellite.report_end(id, 0);
+        report_end(&mut satellite, id, 0);
     }
     drop(satellite);
     store.thaw();
@@ -254,7 +230,7 @@ async fn what_was_received_is_stored_where_the_link_ends_meanwhile() {
     // The acknowledgements were lost with the link, so that the satellite reports again.
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     for id in ids {
-        satellite.report_end(id, 0);
+        report_end(&mut satellite, id, 0);
         while !matches!(satellite.next_control().await, ToAgent::ResultAck { id: acknowledged } if acknowledged == id) {
         }
         assert_eq!(status(&hive, id).await, CommandStatus::Succeeded);

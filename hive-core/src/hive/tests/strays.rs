@@ -82,7 +82,7 @@ async fn a_message_about_anothers_command_or_terminal_is_audited() {
     let stream = StreamId(1);
     let output = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 };
     for message in [ToServer::CommandAck { id, journal_position: None }, output, result_of(id)] {
-        rogue.attached.on_control(message).await.unwrap();
+        rogue.send(message).await;
     }
     let found = foreign_messages(&hive, 3).await;
     assert_eq!(found.len(), 3);
@@ -91,9 +91,9 @@ async fn a_message_about_anothers_command_or_terminal_is_audited() {
         assert_eq!((&entry.actor.id, &entry.result), (&rogue.id.to_string(), &AuditResult::Failure));
     }
     // What was never there at all, and what has ended, is none of another's.
-    rogue.attached.on_control(result_of(CommandId::new(Seed { unix_millis: 1, random: [1; 10] }))).await.unwrap();
+    rogue.send(result_of(CommandId::new(Seed { unix_millis: 1, random: [1; 10] }))).await;
     honest.finish(id, CommandStatus::Succeeded, 0, 0).await;
-    honest.attached.on_control(ToServer::CommandAck { id, journal_position: None }).await.unwrap();
+    honest.send(ToServer::CommandAck { id, journal_position: None }).await;
     assert_eq!(hive.auth_failure_totals()["foreign_message"].failures, 3);
 }
 
@@ -112,7 +112,7 @@ async fn a_flood_of_messages_about_nothing_ends_the_link() {
     ] {
         let mut taken = 0;
         let ended = loop {
-            match satellite.attached.on_control(message.clone()).await {
+            match satellite.try_send(message.clone()).await {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
@@ -149,7 +149,7 @@ async fn a_flood_of_messages_about_an_ended_command_is_bounded_too() {
     let mut ended = Ok(());
     for (taken, message) in flood.iter().cycle().enumerate() {
         assert!(taken < 20_000, "it goes on for ever");
-        ended = satellite.attached.on_control(message.clone()).await;
+        ended = satellite.try_send(message.clone()).await;
         if ended.is_err() {
             break;
         }
@@ -160,6 +160,6 @@ async fn a_flood_of_messages_about_an_ended_command_is_bounded_too() {
     // A new link changes nothing in this minute.
     let mut again = connect(&hive, &registered, "journal-1").await;
     let before = looked_up.commands.load(Ordering::SeqCst);
-    assert!(again.attached.on_control(result_of(id)).await.is_err());
+    assert!(again.try_send(result_of(id)).await.is_err());
     assert_eq!(looked_up.commands.load(Ordering::SeqCst), before, "nothing is looked up for it");
 }

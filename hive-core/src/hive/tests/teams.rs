@@ -10,13 +10,12 @@ use hive_wire::api::{
 };
 use hive_wire::{ErrorCode, SatelliteId, TeamId};
 
-use super::{NAME, Satellite, connect, global, handshake, hive, request, token};
+use super::{NAME, Satellite, attach, connect, global, handshake, hive, request, token};
 use crate::access::{Role, SatelliteIdentity};
 use crate::commands::ExecOptions;
 use crate::hive::{ActingHive, Hive};
 use crate::identity::authentication::VerifyMode;
 use crate::jobs::JobOptions;
-use crate::link::{ChannelLink, Outgoing};
 use crate::{EventItem, Subscription};
 
 /// Two teams with an operator each, and a satellite of the first.
@@ -71,11 +70,10 @@ impl Teams {
 /// The satellite with the key of now.
 async fn connect_again(hive: &Hive, id: SatelliteId) -> Satellite {
     let key_generation = hive.services().store.satellite_key(id).await.unwrap().unwrap().generation;
-    let (link, mut end) = ChannelLink::pair();
-    let attached =
-        hive.attach(SatelliteIdentity { id, key_generation }, handshake(id, "journal-1"), link).await.unwrap();
-    assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
-    Satellite { id, attached, end }
+    let link = attach(hive, SatelliteIdentity { id, key_generation }, handshake(id, "journal-1")).await.unwrap();
+    let mut satellite = Satellite::new(id, "").on(link);
+    assert!(matches!(satellite.next_control().await, ToAgent::HandshakeAck(_)));
+    satellite
 }
 
 #[tokio::test]
@@ -120,14 +118,14 @@ async fn what_runs_ends_with_the_change_of_team() {
     teams.move_to_red().await;
     // The cancel comes before the new key: the link of the old key closes behind it.
     assert_eq!(teams.satellite.next_message().await, ToAgent::CommandCancel { id: command });
-    assert!(matches!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::RotateKey { .. })));
-    teams.satellite.end.next().await.expect_err("the link of the old key is closed");
+    assert!(matches!(teams.satellite.next_control().await, ToAgent::RotateKey { .. }));
+    teams.satellite.try_next().await.expect_err("the link of the old key is closed");
     let stream = hive_wire::frame::StreamId(3);
     // What the satellite sent before it read the cancel.
     let open = ToServer::StreamOpen { stream, command_id: command, channel: Channel::Stdout, offset: 6 };
-    teams.satellite.attached.on_control(open).await.unwrap();
+    teams.satellite.send(open).await;
     let frame = hive_wire::frame::Frame::data(stream, 6, bytes::Bytes::from_static(b"after"), false);
-    teams.satellite.attached.on_frame(frame).await.unwrap();
+    teams.satellite.send(frame).await;
     let (mut output, mut ends) = (Vec::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event {
@@ -154,7 +152,7 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     let running =
         teams.anna.commands().submit(id, ExecCommand::shell("sleep 60"), ExecOptions::default()).await.unwrap();
     assert_eq!(teams.satellite.command().await.id, running);
-    drop(teams.satellite.attached);
+    teams.satellite.cut();
     let queued = teams.anna.commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     let update = SatelliteUpdate { team_id: Some(None), ..SatelliteUpdate::default() };
     teams.hive.as_system().satellites().update(id, update).await.unwrap();
@@ -165,7 +163,7 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     // It was away at the change, and may run the command still.
     let mut satellite = connect_again(&teams.hive, id).await;
     assert_eq!(satellite.next_message().await, ToAgent::CommandCancel { id: running });
-    let nothing = tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(50), satellite.try_next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
 

@@ -1,13 +1,13 @@
 //! Tests of the ends of sessions, and of satellites that violate the protocol.
 
 use bytes::Bytes;
+use hive_test_peers::satellite::exited;
 use hive_wire::agent::{PtyStarted, ToServer};
 use hive_wire::api::{AuditResult, EndReason, SatelliteUpdate, SessionFilter, SessionStatus, Size};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::session::{AttachRequest, ViewMode};
 
 use super::looker::request as wish;
-use super::machine::exited;
 use super::*;
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn one_whose_satellite_is_away_counts_as_ended_and_is_ended_there_later() 
     hive.as_system().sessions().terminate(id).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!(hive.as_system().sessions().list(SessionFilter::default()).await.unwrap(), []);
-    machine.connect(&hive).await;
+    connect(&hive, &mut machine).await;
     machine.until(|machine| machine.terminals.is_empty()).await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.end.unwrap().exit_code, None, "the first end stays");
@@ -82,7 +82,7 @@ async fn an_end_that_was_not_acknowledged_is_said_again() {
     let (hive, mut machine, id, _looker) = a_terminal().await;
     machine.cut();
     machine.exit(id, exited(7)).await;
-    machine.connect(&hive).await;
+    connect(&hive, &mut machine).await;
     machine.until(|machine| machine.terminals.is_empty()).await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.end, Some(exited(7)));
@@ -93,7 +93,7 @@ async fn a_terminal_its_satellite_does_not_know_any_more_is_lost() {
     let (hive, mut machine, _, mut looker) = a_terminal().await;
     machine.cut();
     machine.terminals.clear();
-    machine.connect(&hive).await;
+    connect(&hive, &mut machine).await;
     machine.during(looker.until(|looker| looker.ended.is_some())).await;
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Lost);
 }
@@ -108,7 +108,7 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
         let creating =
             tokio_util::task::TaskTracker::new().spawn(async move { acting.sessions().create(request).await });
         machine.cut();
-        machine.connect(&hive).await;
+        connect(&hive, &mut machine).await;
         match machine.during(creating).await.unwrap() {
             Ok(session) => {
                 assert_eq!(session.status, SessionStatus::Open);
@@ -135,7 +135,7 @@ async fn a_satellite_that_changes_its_team_leaves_its_terminals_behind() {
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Killed);
     assert_eq!(looker.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
-    machine.until(|machine| machine.pty(id).end.is_some()).await;
+    machine.until(|machine| machine.terminal(id).end.is_some()).await;
 }
 
 #[tokio::test]
@@ -160,15 +160,15 @@ async fn a_hive_that_stops_ends_its_attachments_and_not_its_terminals() {
 #[tokio::test]
 async fn another_satellite_has_no_say_in_a_terminal() {
     let (hive, _machine, id, mut looker) = a_terminal().await;
-    let mut rogue = Machine::online(&hive, "web-server-02").await;
+    let mut rogue = online(&hive, "web-server-02").await;
     let stream = StreamId(1);
     let started =
         PtyStarted { session_id: id, stream, output: 0, input: 0, keep: None, writer: None, size: Size::default() };
-    rogue.send(ToServer::PtyStarted(started)).await.unwrap();
-    rogue.send_frame(Frame::data(stream, 0, Bytes::from_static(b"evil"), false)).await.unwrap();
-    rogue.send(ToServer::PtyGap { session_id: id, from: 0, to: 1000 }).await.unwrap();
-    rogue.send(ToServer::PtyApplied { session_id: id, offset: 0 }).await.unwrap();
-    rogue.send(ToServer::PtyEnded { session_id: id, end: exited(0) }).await.unwrap();
+    rogue.send(ToServer::PtyStarted(started)).await;
+    rogue.send(Frame::data(stream, 0, Bytes::from_static(b"evil"), false)).await;
+    rogue.send(ToServer::PtyGap { session_id: id, from: 0, to: 1000 }).await;
+    rogue.send(ToServer::PtyApplied { session_id: id, offset: 0 }).await;
+    rogue.send(ToServer::PtyEnded { session_id: id, end: exited(0) }).await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.status, SessionStatus::Open);
     let second = Looker::attach(&hive.as_system(), id, wish(ViewMode::ReadOnly)).await;
@@ -179,17 +179,17 @@ async fn another_satellite_has_no_say_in_a_terminal() {
 #[tokio::test]
 async fn a_satellite_that_breaks_the_protocol_is_told_apart() {
     let (_hive, mut machine, id, _looker) = a_terminal().await;
-    let stream = machine.stream(id);
+    let stream = machine.terminal(id).stream();
     let frame = |offset, len| Frame::data(stream, offset, vec![0; len].into(), false);
-    assert!(machine.send_frame(frame(1, 1)).await.is_err(), "a gap");
-    assert!(machine.send_frame(frame(u64::MAX - 1, 1)).await.is_err(), "an offset out of reach");
+    assert!(machine.try_send(frame(1, 1)).await.is_err(), "a gap");
+    assert!(machine.try_send(frame(u64::MAX - 1, 1)).await.is_err(), "an offset out of reach");
     machine.wait_until_idle().await;
     for n in 0..4 {
-        machine.send_frame(frame(n * 65536, 65536)).await.unwrap();
+        machine.send(frame(n * 65536, 65536)).await;
     }
-    assert!(machine.send_frame(frame(4 * 65536, 1)).await.is_err(), "beyond the credit");
-    assert!(machine.send(ToServer::PtyApplied { session_id: id, offset: 1 }).await.is_err(), "never typed");
-    assert!(machine.send(ToServer::PtyGap { session_id: id, from: 0, to: u64::MAX }).await.is_err());
+    assert!(machine.try_send(frame(4 * 65536, 1)).await.is_err(), "beyond the credit");
+    assert!(machine.try_send(ToServer::PtyApplied { session_id: id, offset: 1 }).await.is_err(), "never typed");
+    assert!(machine.try_send(ToServer::PtyGap { session_id: id, from: 0, to: u64::MAX }).await.is_err());
     let stray = Frame::data(StreamId(99), 0, Bytes::from_static(b"x"), false);
-    assert!(machine.send_frame(stray).await.is_err());
+    assert!(machine.try_send(stray).await.is_err());
 }

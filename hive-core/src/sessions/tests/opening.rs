@@ -18,7 +18,7 @@ fn refused(code: ErrorCode) -> SessionEnd {
 async fn a_terminal_is_opened_and_its_echo_comes_back() {
     let (hive, mut machine, id, mut looker) = a_terminal().await;
     looker.write(b"ls\r").await;
-    machine.until(|machine| machine.pty(id).input == b"ls\r").await;
+    machine.until(|machine| machine.terminal(id).input == b"ls\r").await;
     machine.print(id, b"ls\r\nCargo.toml\r\n").await;
     looker.until_shown(b"Cargo.toml\r\n").await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
@@ -38,7 +38,7 @@ async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
         ..SessionCreate::on(machine.id)
     };
     let session = machine.during(hive.as_system().sessions().create(request)).await.unwrap();
-    assert_eq!(machine.pty(session.id).size, Size { cols: 132, rows: 50 });
+    assert_eq!(machine.terminal(session.id).size, Size { cols: 132, rows: 50 });
     assert_eq!((session.size, session.shell.as_deref()), (Size { cols: 132, rows: 50 }, Some("/bin/zsh")));
     let records = serde_json::to_string(&audit_log(&hive, "session.create").await).unwrap();
     assert!(records.contains("TOKEN") && !records.contains("hunter2"), "{records}");
@@ -61,7 +61,7 @@ async fn a_field_that_breaks_a_rule_is_named() {
 #[tokio::test]
 async fn no_more_terminals_are_open_than_allowed() {
     let hive = hive_with(Settings { max_sessions_per_satellite: 2, ..Settings::default() }).await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     open(&hive, &mut machine).await;
     let second = open(&hive, &mut machine).await.id;
     let acting = hive.as_system();
@@ -80,7 +80,7 @@ async fn what_the_satellite_refuses_is_said_and_leaves_nothing_open() {
         (ErrorCode::InvalidInput, ErrorCode::InvalidInput),
         (ErrorCode::Internal, ErrorCode::Unavailable),
     ] {
-        machine.refusal = Some(refused(code));
+        machine.terminals.refusal = Some(refused(code));
         let error = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap_err();
         assert_eq!(error.code(), expected);
     }

@@ -34,9 +34,9 @@ async fn output_goes_on_to_the_byte_over_many_links() {
     while looker.end < output.len() as u64 {
         printed += machine.print(id, &output[printed..]).await;
         machine.cut();
-        machine.connect(&hive).await;
+        connect(&hive, &mut machine).await;
         machine.during(looker.until(|looker| looker.end == printed as u64)).await;
-        machine.until(|machine| machine.pty(id).limit > printed as u64).await;
+        machine.until(|machine| machine.terminal(id).limit > printed as u64).await;
         cuts += 1;
     }
     assert!(looker.shown == output && cuts > 5, "{cuts} cuts");
@@ -54,12 +54,12 @@ async fn what_is_typed_while_the_link_is_cut_arrives_once_and_in_order() {
         match n % 5 {
             0 => machine.wait_until_idle().await,
             2 => machine.cut(),
-            4 => machine.connect(&hive).await,
+            4 => connect(&hive, &mut machine).await,
             _ => {}
         }
     }
-    machine.until(|machine| machine.pty(id).input.len() == typed.len()).await;
-    assert_eq!(machine.pty(id).input, typed);
+    machine.until(|machine| machine.terminal(id).input.len() == typed.len()).await;
+    assert_eq!(machine.terminal(id).input, typed);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_viewer_is_told_when_the_satellite_goes_and_when_it_is_back() {
     let (hive, mut machine, _, mut looker) = a_terminal().await;
     machine.cut();
     looker.until(|looker| looker.messages.last() == Some(&ToViewer::Link { online: false })).await;
-    machine.connect(&hive).await;
+    connect(&hive, &mut machine).await;
     let is_back = |looker: &Looker| looker.messages.last() == Some(&ToViewer::Link { online: true });
     machine.during(looker.until(is_back)).await;
 }
@@ -87,7 +87,7 @@ async fn a_viewer_that_was_cut_off_goes_on_where_it_was() {
     assert_eq!(looker.attached.modes, None);
     looker.until_shown(b"een").await;
     looker.send_input(0, b"vim\r").await.unwrap();
-    machine.until(|machine| machine.pty(id).input == b"vim\r").await;
+    machine.until(|machine| machine.terminal(id).input == b"vim\r").await;
     assert_eq!(audit_log(&hive, "session.attach").await.len(), 1, "who comes back is known");
 }
 
@@ -100,40 +100,40 @@ async fn a_viewer_that_comes_back_before_it_was_missed_takes_its_own_place() {
     assert_eq!(stale.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Unavailable);
     drop(stale);
     looker.write(b"y").await;
-    machine.until(|machine| machine.pty(id).input == b"y").await;
+    machine.until(|machine| machine.terminal(id).input == b"y").await;
 }
 
 #[tokio::test]
 async fn a_hive_that_was_killed_finds_its_terminals_again() {
     let mortal = Mortal::new().await;
     let hive = mortal.hive().await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     let mut looker = Looker::typing(&hive.as_system(), id).await;
     let (mut typed, output) = (Vec::new(), noise(1_500_000));
     let mut hives = vec![hive];
     for n in 0..5u8 {
         let hive = hives.last().unwrap();
-        machine.until(|machine| machine.pty(id).keep.is_some()).await;
+        machine.until(|machine| machine.terminal(id).keep.is_some()).await;
         typed.extend_from_slice(&[n; 10]);
         looker.send_input(typed.len() as u64 - 10, &[n; 10]).await.unwrap();
-        machine.until(|machine| machine.pty(id).input == typed).await;
+        machine.until(|machine| machine.terminal(id).input == typed).await;
         let end = (looker.end + 300_000).min(output.len() as u64);
         while looker.end < end {
             let shown = looker.end;
-            machine.print(id, &output[machine.pty(id).output.len()..end as usize]).await;
+            machine.print(id, &output[machine.terminal(id).output.len()..end as usize]).await;
             machine.during(looker.until(|looker| looker.end > shown)).await;
             machine.wait_until_idle().await;
         }
         // The hive is killed without a shutdown. Messages in flight are lost.
-        machine.print(id, &output[machine.pty(id).output.len()..]).await;
+        machine.print(id, &output[machine.terminal(id).output.len()..]).await;
         let comeback = looker.comeback();
         let shown = std::mem::take(&mut looker.shown);
         hive.services().context.shutdown().cancel();
         machine.cut();
         hives.push(mortal.hive().await);
         let hive = hives.last().unwrap().clone();
-        machine.connect(&hive).await;
+        connect(&hive, &mut machine).await;
         let acting = hive.as_system();
         let again = machine.during(Looker::attach(&acting, id, comeback)).await;
         assert!(again.attached.is_resumed, "nobody else typed");
@@ -149,7 +149,7 @@ async fn a_hive_that_was_killed_finds_its_terminals_again() {
 struct Storm {
     mortal: Mortal,
     hives: Vec<Hive>,
-    machine: Machine,
+    machine: Satellite,
     id: SessionId,
     looker: Looker,
     output: Vec<u8>,
@@ -160,7 +160,7 @@ impl Storm {
     async fn begin() -> Self {
         let mortal = Mortal::new().await;
         let hive = mortal.hive().await;
-        let mut machine = Machine::online(&hive, NAME).await;
+        let mut machine = online(&hive, NAME).await;
         let id = open(&hive, &mut machine).await.id;
         let looker = Looker::typing(&hive.as_system(), id).await;
         machine.wait_until_idle().await;
@@ -174,7 +174,7 @@ impl Storm {
     async fn step(&mut self, chance: u8) {
         match chance % 16 {
             0 => self.machine.cut(),
-            1 | 2 => self.machine.connect(&self.hive()).await,
+            1 | 2 => connect(&self.hive(), &mut self.machine).await,
             3 => self.come_back().await,
             4 if chance > 240 => self.kill_hive().await,
             4..8 => self.write(usize::from(chance) * 7).await,
@@ -194,8 +194,8 @@ impl Storm {
     }
 
     async fn print(&mut self) {
-        let printed = self.machine.pty(self.id).output.len();
-        if self.machine.pty(self.id).keep.is_some() {
+        let printed = self.machine.terminal(self.id).output.len();
+        if self.machine.terminal(self.id).keep.is_some() {
             self.machine.print(self.id, &self.output[printed..]).await;
         }
     }
@@ -217,7 +217,7 @@ impl Storm {
         self.hive().services().context.shutdown().cancel();
         self.machine.cut();
         self.hives.push(self.mortal.hive().await);
-        self.machine.connect(&self.hive()).await;
+        connect(&self.hive(), &mut self.machine).await;
         self.come_back().await;
     }
 }
@@ -229,18 +229,18 @@ async fn whatever_is_cut_every_byte_arrives_once_in_both_directions() {
     for chance in chances {
         storm.step(chance).await;
     }
-    storm.machine.connect(&storm.hive()).await;
+    connect(&storm.hive(), &mut storm.machine).await;
     let Storm { hives, machine, id, looker, output, typed, .. } = &mut storm;
     while looker.end < output.len() as u64 {
-        let printed = machine.pty(*id).output.len();
+        let printed = machine.terminal(*id).output.len();
         machine.print(*id, &output[printed..]).await;
-        let printed = machine.pty(*id).output.len() as u64;
+        let printed = machine.terminal(*id).output.len() as u64;
         machine.during(looker.until(|looker| looker.end == printed)).await;
         machine.wait_until_idle().await;
     }
-    machine.until(|machine| machine.pty(*id).input.len() == typed.len()).await;
+    machine.until(|machine| machine.terminal(*id).input.len() == typed.len()).await;
     assert!(looker.shown == *output, "output differs");
-    assert!(machine.pty(*id).input == *typed, "input differs");
+    assert!(machine.terminal(*id).input == *typed, "input differs");
     assert!(!looker.messages.iter().any(|messages| matches!(messages, ToViewer::Gap { .. } | ToViewer::Reset { .. })));
     assert!(hives.len() > 5 && typed.len() > 100_000, "{} hives, {} bytes typed", hives.len(), typed.len());
 }
@@ -249,7 +249,7 @@ async fn whatever_is_cut_every_byte_arrives_once_in_both_directions() {
 async fn a_terminal_whose_satellite_is_not_back_yet_is_waited_for() {
     let mortal = Mortal::new().await;
     let hive = mortal.hive().await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     machine.print(id, b"$ ").await;
     machine.cut();
@@ -258,7 +258,7 @@ async fn a_terminal_whose_satellite_is_not_back_yet_is_waited_for() {
     let attaching = tokio_util::task::TaskTracker::new()
         .spawn(async move { acting.sessions().attach(id, wish(ViewMode::Control)).await });
     tokio::task::yield_now().await;
-    machine.connect(&next).await;
+    connect(&next, &mut machine).await;
     let attachment = machine.during(attaching).await.unwrap().unwrap();
     assert_eq!(attachment.attached.session.status, SessionStatus::Open);
     assert!(attachment.attached.control.is_mine, "nobody had the keyboard");
@@ -274,7 +274,7 @@ async fn without_a_claim_what_is_beyond_the_ring_is_a_stated_gap() {
     machine.cut();
     let output = noise(5_000_000);
     machine.print(id, &output).await;
-    machine.connect(&hive).await;
+    connect(&hive, &mut machine).await;
     let end = 6 + output.len() as u64;
     machine.during(looker.until(|looker| looker.end == end)).await;
     let is_reset = |messages: &ToViewer| matches!(messages, ToViewer::Reset { .. });
@@ -285,18 +285,18 @@ async fn without_a_claim_what_is_beyond_the_ring_is_a_stated_gap() {
 #[tokio::test]
 async fn one_that_types_and_stays_away_too_long_hears_of_the_gap() {
     let hive = hive_with(hasty()).await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     let mut looker = Looker::typing(&hive.as_system(), id).await;
     machine.print(id, b"before").await;
     looker.until_shown(b"before").await;
-    machine.until(|machine| machine.pty(id).keep.is_some()).await;
+    machine.until(|machine| machine.terminal(id).keep.is_some()).await;
     let comeback = looker.comeback();
     drop(looker);
-    machine.until(|machine| machine.pty(id).keep.is_none()).await;
+    machine.until(|machine| machine.terminal(id).keep.is_none()).await;
     let output = noise(4_000_000);
     machine.print(id, &output).await;
-    machine.until(|machine| machine.pty(id).limit >= 6 + output.len() as u64).await;
+    machine.until(|machine| machine.terminal(id).limit >= 6 + output.len() as u64).await;
     let mut looker = Looker::attach(&hive.as_system(), id, comeback).await;
     assert!(!looker.attached.is_resumed, "its time was up");
     assert!(looker.attached.control.is_mine, "but nobody else came");
@@ -317,7 +317,7 @@ async fn a_size_set_while_the_satellite_was_away_is_told_when_it_is_back() {
     for cols in 1..=1000 {
         looker.send(FromViewer::Resize(Size { cols, rows: 10 })).await.unwrap();
     }
-    machine.connect(&hive).await;
-    machine.until(|machine| machine.pty(id).size == Size { cols: 1000, rows: 10 }).await;
-    assert_eq!(machine.pty(id).resizes, 1);
+    connect(&hive, &mut machine).await;
+    machine.until(|machine| machine.terminal(id).size == Size { cols: 1000, rows: 10 }).await;
+    assert_eq!(machine.terminal(id).resizes, 1);
 }

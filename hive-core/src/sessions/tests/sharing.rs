@@ -28,7 +28,7 @@ async fn one_types_and_all_see() {
         looker.until_shown(b"y").await;
     }
     machine.wait_until_idle().await;
-    assert_eq!(machine.pty(id).input, b"y");
+    assert_eq!(machine.terminal(id).input, b"y");
     assert_eq!(hive.as_system().sessions().get(id).await.unwrap().unwrap().viewers, 3);
 }
 
@@ -46,10 +46,10 @@ async fn the_keyboard_is_asked_for_and_given() {
     first.until(|looker| !looker.control.is_mine).await;
     assert_eq!((first.control.input, second.control.input), (3, 3));
     second.write(b"two").await;
-    machine.until(|machine| machine.pty(id).input == b"onetwo").await;
-    assert_eq!(machine.pty(id).writer, Some(second.attached.viewer));
+    machine.until(|machine| machine.terminal(id).input == b"onetwo").await;
+    assert_eq!(machine.terminal(id).writer, Some(second.attached.viewer));
     second.send(FromViewer::ReleaseControl).await.unwrap();
-    machine.until(|machine| machine.pty(id).writer.is_none()).await;
+    machine.until(|machine| machine.terminal(id).writer.is_none()).await;
     first.until(|looker| looker.control.holder.is_none()).await;
     first.send(FromViewer::RequestControl).await.unwrap();
     first.until(|looker| looker.control.is_mine).await;
@@ -80,7 +80,7 @@ async fn a_keyboard_that_is_taken_leaves_nothing_of_its_holder_behind() {
     };
     assert_eq!(mine_or_not, [(false, 3), (true, 6)], "that it was lost in between does not go by unseen");
     first.write(b"cd").await;
-    machine.until(|machine| machine.pty(id).input == b"rm ls cd").await;
+    machine.until(|machine| machine.terminal(id).input == b"rm ls cd").await;
     assert_eq!(audit_log(&hive, "session.take_control").await.len(), 2);
 }
 
@@ -111,7 +111,7 @@ async fn a_viewer_that_comes_back_to_read_has_no_request_for_the_keyboard_left()
 #[tokio::test]
 async fn the_keyboard_of_one_that_is_cut_off_is_kept_for_a_while() {
     let hive = hive_with(hasty()).await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     let first = Looker::typing(&hive.as_system(), id).await;
     let comeback = first.comeback();
@@ -144,11 +144,11 @@ impl StoreLayer for StuckSizes {
 async fn a_store_that_hangs_keeps_no_claim_alive() {
     let store = Arc::new(StuckSizes(Database::in_memory().open().await.unwrap()));
     let hive = Hive::builder().store(store).settings(hasty()).build().await.unwrap();
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     let wish = AttachRequest { size: Some(Size { cols: 200, rows: 30 }), ..AttachRequest::default() };
     let first = Looker::attach(&hive.as_system(), id, wish).await;
-    machine.until(|machine| machine.pty(id).size.cols == 200).await;
+    machine.until(|machine| machine.terminal(id).size.cols == 200).await;
     drop(first);
     let mut second = Looker::typing(&hive.as_system(), id).await;
     second.send(FromViewer::RequestControl).await.unwrap();
@@ -163,10 +163,10 @@ async fn a_terminal_has_the_size_of_who_types() {
     let mut second = Looker::attach(&hive.as_system(), id, wish).await;
     first.send(FromViewer::Resize(size(100))).await.unwrap();
     second.send(FromViewer::Resize(size(201))).await.unwrap();
-    machine.until(|machine| machine.pty(id).size == size(100)).await;
+    machine.until(|machine| machine.terminal(id).size == size(100)).await;
     second.until(|looker| looker.messages.last() == Some(&ToViewer::Resized(size(100)))).await;
     second.send(FromViewer::TakeControl).await.unwrap();
-    machine.until(|machine| machine.pty(id).size == size(201)).await;
+    machine.until(|machine| machine.terminal(id).size == size(201)).await;
     let error = second.send(FromViewer::Resize(size(0))).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
 }
@@ -179,9 +179,9 @@ async fn a_storm_of_sizes_does_not_fill_the_link_and_the_last_one_wins() {
     }
     let last = Size { cols: 1000, rows: 10 };
     looker.write(b"stty size\r").await;
-    machine.until(|machine| !machine.pty(id).input.is_empty()).await;
-    assert_eq!(machine.pty(id).size, last, "the size is messages before what is typed behind it");
-    assert!(machine.pty(id).resizes < 50, "{}", machine.pty(id).resizes);
+    machine.until(|machine| !machine.terminal(id).input.is_empty()).await;
+    assert_eq!(machine.terminal(id).size, last, "the size is messages before what is typed behind it");
+    assert!(machine.terminal(id).resizes < 50, "{}", machine.terminal(id).resizes);
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn one_that_comes_late_sees_the_screen() {
     assert_eq!(late.attached.modes.as_deref(), Some(""), "the modes where its output begins");
     late.until_shown(b"vim").await;
     assert!(late.shown.starts_with(b"0123456789") && late.shown.len() <= 64 * 1024);
-    machine.until(|machine| machine.pty(id).redraws == 1).await;
+    machine.until(|machine| machine.terminal(id).redraws == 1).await;
     let mut printed = 0;
     let picture = noise(100_000);
     while printed < picture.len() {
@@ -238,24 +238,24 @@ async fn a_viewer_that_never_reads_costs_little_slows_nobody_and_comes_back_with
 #[tokio::test]
 async fn a_program_waits_for_who_types_and_not_for_long() {
     let hive = hive_with(hasty()).await;
-    let mut machine = Machine::online(&hive, NAME).await;
+    let mut machine = online(&hive, NAME).await;
     let id = open(&hive, &mut machine).await.id;
     let mut writer = Looker::typing(&hive.as_system(), id).await;
     writer.is_acking = false;
-    machine.until(|machine| machine.pty(id).keep == Some(0)).await;
+    machine.until(|machine| machine.terminal(id).keep == Some(0)).await;
     let output = noise(4_000_000);
     let printed = machine.print(id, &output).await;
     assert!(printed < 1_100_000, "{printed} bytes ran ahead of who reads them");
-    machine.until(|machine| machine.pty(id).keep.is_none()).await;
+    machine.until(|machine| machine.terminal(id).keep.is_none()).await;
     machine.print(id, &output[printed..]).await;
-    machine.until(|machine| machine.pty(id).limit > 4_000_000).await;
+    machine.until(|machine| machine.terminal(id).limit > 4_000_000).await;
     assert!(hive.as_system().sessions().get(id).await.unwrap().is_some());
     writer.is_acking = true;
     machine.during(writer.until(|looker| looker.end == 4_000_000)).await;
     assert!(writer.messages.iter().any(|messages| matches!(messages, ToViewer::Gap { .. })));
-    machine.until(|machine| machine.pty(id).keep.is_some()).await;
+    machine.until(|machine| machine.terminal(id).keep.is_some()).await;
     writer.write(b"q").await;
-    machine.until(|machine| machine.pty(id).input == b"q").await;
+    machine.until(|machine| machine.terminal(id).input == b"q").await;
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn typing_without_looking_needs_a_free_keyboard() {
     writer.send(FromViewer::ReleaseControl).await.unwrap();
     let text = noise(200_000);
     machine.during(acting.sessions().send_input(id, text.clone().into())).await.unwrap();
-    assert!(machine.pty(id).input == text, "all of it is typed when the call returns");
+    assert!(machine.terminal(id).input == text, "all of it is typed when the call returns");
     machine.cut();
     let error = acting.sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteOffline);
@@ -276,16 +276,16 @@ async fn typing_without_looking_needs_a_free_keyboard() {
 #[tokio::test]
 async fn keystrokes_on_a_slow_link_go_together() {
     let (_hive, mut machine, id, mut writer) = a_terminal().await;
-    machine.is_reading = false;
+    machine.terminals.is_reading = false;
     for _ in 0..1000 {
         writer.write(b"x").await;
     }
-    machine.until(|machine| machine.pty(id).frames == 16).await;
-    machine.is_reading = true;
-    let applied = ToApplied(machine.pty(id).input.len() as u64);
-    machine.send(applied.of(id)).await.unwrap();
-    machine.until(|machine| machine.pty(id).input.len() == 1000).await;
-    assert_eq!(machine.pty(id).frames, 17);
+    machine.until(|machine| machine.terminal(id).frames == 16).await;
+    machine.terminals.is_reading = true;
+    let applied = ToApplied(machine.terminal(id).input.len() as u64);
+    machine.send(applied.of(id)).await;
+    machine.until(|machine| machine.terminal(id).input.len() == 1000).await;
+    assert_eq!(machine.terminal(id).frames, 17);
 }
 
 struct ToApplied(u64);

@@ -1,34 +1,19 @@
 //! A session whose program is the test.
 
-use bytes::Bytes;
 use hive_core::wire::SessionId;
-use hive_core::wire::agent::{PtySpec, PtyStarted, ToAgent, ToServer};
-use hive_core::wire::api::{EndReason, Session, SessionEnd};
-use hive_core::wire::frame::{Frame, StreamId};
-use serde_json::json;
-use tokio_tungstenite::tungstenite::Message;
+use hive_core::wire::agent::ToServer;
+use hive_core::wire::api::Session;
+use hive_test_peers::satellite::{FakeTerminal, exited};
+use serde_json::{Value, json};
 
-use super::{FakeSatellite, TestServer};
-
-const STREAM: StreamId = StreamId(1);
+use super::{Satellite, TestServer};
 
 /// A satellite with one session.
 pub(crate) struct FakeSession {
-    pub(crate) satellite: FakeSatellite,
+    pub(crate) satellite: Satellite,
     pub(crate) id: SessionId,
-    /// Bytes of output so far.
-    printed: u64,
-    /// Bytes of input so far.
-    received: u64,
-    /// The offset up to which the server has granted credit for output.
-    limit: u64,
-}
-
-/// A message for the satellite.
-#[derive(Debug)]
-pub(crate) enum Inbound {
-    Control(ToAgent),
-    Input(Bytes),
+    /// Bytes of input that the test has read.
+    read: usize,
 }
 
 impl FakeSession {
@@ -39,52 +24,24 @@ impl FakeSession {
         Self::open_on(server, key, json!({ "satellite_id": satellite.id }), link).await
     }
 
-    pub(crate) async fn open_on(
-        server: &TestServer,
-        key: &str,
-        create: serde_json::Value,
-        mut link: FakeSatellite,
-    ) -> Self {
-        let answer = async {
-            let spec = loop {
-                if let ToAgent::PtyStart(spec) = link.next().await {
-                    break spec;
-                }
-            };
-            link.send(&ToServer::PtyStarted(started(&spec))).await;
-            spec
-        };
-        let (created, spec) = tokio::join!(server.post(key, "/api/v1/sessions", create), answer);
+    pub(crate) async fn open_on(server: &TestServer, key: &str, create: Value, mut satellite: Satellite) -> Self {
+        // Input counts as taken by the program when the test says so.
+        satellite.terminals.is_reading = false;
+        let created = satellite.during(server.post(key, "/api/v1/sessions", create)).await;
         assert_eq!(created.status, 201, "{created:?}");
         let session: Session = serde_json::from_value(created.json()["data"].clone()).unwrap();
-        assert_eq!(session.id, spec.session_id);
-        Self { satellite: link, id: session.id, printed: 0, received: 0, limit: 0 }
+        assert_eq!(satellite.terminals.ids(), [session.id]);
+        Self { satellite, id: session.id, read: 0 }
     }
 
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/api/v1/sessions/{}{rest}", self.id)
     }
 
-    /// Receives the next message that is not about credit, the writer or heartbeats.
-    pub(crate) async fn next(&mut self) -> Inbound {
-        loop {
-            match self.satellite.next_raw().await.expect("the link is open") {
-                Message::Text(text) => match serde_json::from_str(&text).unwrap() {
-                    ToAgent::PtyFlow { limit, .. } => self.limit = self.limit.max(limit),
-                    ToAgent::PtyWriter { .. } | ToAgent::HeartbeatPing { .. } => {}
-                    message => return Inbound::Control(message),
-                },
-                Message::Binary(bytes) => return Inbound::Input(self.take_input(bytes)),
-                _ => {}
-            }
-        }
-    }
-
-    fn take_input(&mut self, bytes: Bytes) -> Bytes {
-        let frame = Frame::decode(bytes).unwrap();
-        assert_eq!((frame.stream, frame.offset), (STREAM, self.received));
-        self.received = frame.end();
-        frame.payload
+    /// Waits until this holds of the session on the satellite.
+    pub(crate) async fn until(&mut self, holds: impl Fn(&FakeTerminal) -> bool) {
+        let id = self.id;
+        self.satellite.until(|satellite| holds(satellite.terminal(id))).await;
     }
 
     /// Receives this many bytes of input, and acknowledges that the program has them.
@@ -96,57 +53,30 @@ impl FakeSession {
 
     /// Receives this many bytes of input.
     pub(crate) async fn take(&mut self, count: usize) -> String {
-        let mut read = Vec::new();
-        while read.len() < count {
-            if let Inbound::Input(data) = self.next().await {
-                read.extend_from_slice(&data);
-            }
-        }
-        String::from_utf8(read).unwrap()
+        let end = self.read + count;
+        self.until(|terminal| terminal.input.len() >= end).await;
+        let input = &self.satellite.terminal(self.id).input;
+        let read = String::from_utf8(input[self.read..].to_vec()).unwrap();
+        self.read = input.len();
+        read
     }
 
     /// Acknowledges that the program has all input so far.
     pub(crate) async fn apply(&mut self) {
-        self.satellite.send(&ToServer::PtyApplied { session_id: self.id, offset: self.received }).await;
+        let offset = self.satellite.terminal(self.id).input.len() as u64;
+        self.satellite.send(ToServer::PtyApplied { session_id: self.id, offset }).await;
     }
 
     /// Prints when there is credit for it.
     pub(crate) async fn print(&mut self, data: &[u8]) {
-        while self.limit < self.printed + data.len() as u64 {
-            assert!(!matches!(self.next_credit().await, Inbound::Input(_)), "no input is expected");
-        }
-        let frame = Frame::data(STREAM, self.printed, data.to_vec().into(), false);
-        self.printed = frame.end();
-        self.satellite.send_raw(Message::Binary(frame.encode())).await;
-    }
-
-    async fn next_credit(&mut self) -> Inbound {
-        let message = match self.satellite.next_raw().await.expect("the link is open") {
-            Message::Text(text) => serde_json::from_str(&text).unwrap(),
-            Message::Binary(bytes) => return Inbound::Input(self.take_input(bytes)),
-            _ => ToAgent::Unknown,
-        };
-        if let ToAgent::PtyFlow { limit, .. } = message {
-            self.limit = self.limit.max(limit);
-        }
-        Inbound::Control(message)
+        let input = self.satellite.terminal(self.id).input.len();
+        self.until(|terminal| terminal.limit >= (terminal.output.len() + data.len()) as u64).await;
+        assert_eq!(self.satellite.terminal(self.id).input.len(), input, "no input is expected");
+        assert_eq!(self.satellite.print(self.id, data).await, data.len());
     }
 
     /// Ends the program.
     pub(crate) async fn exit(&mut self, exit_code: i32) {
-        let end = SessionEnd { reason: EndReason::Exited, exit_code: Some(exit_code), error: None };
-        self.satellite.send(&ToServer::PtyEnded { session_id: self.id, end }).await;
-    }
-}
-
-fn started(spec: &PtySpec) -> PtyStarted {
-    PtyStarted {
-        session_id: spec.session_id,
-        stream: STREAM,
-        output: 0,
-        input: 0,
-        keep: None,
-        writer: None,
-        size: spec.size,
+        self.satellite.exit(self.id, exited(exit_code)).await;
     }
 }

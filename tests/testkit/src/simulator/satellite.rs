@@ -1,29 +1,27 @@
 //! One simulated satellite: keeps its link up by the rules of the agent.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_core::wire::CommandId;
 use hive_core::wire::backoff::{Backoff, BackoffLimits};
+use hive_test_peers::FakeSatellite;
+use hive_test_peers::satellite::WebSocketLink;
 use tokio::sync::{Semaphore, watch};
 
-use super::link::{self, SimulatedLinkEnd};
+use super::link::SimulatedLinkEnd;
 use super::{SimulatedIdentity, Tally};
 
 /// What a satellite is over all of its links.
 pub(super) struct SimulatedSatellite {
-    pub(super) identity: SimulatedIdentity,
+    pub(super) satellite: FakeSatellite<WebSocketLink>,
     pub(super) address: Arc<str>,
     pub(super) tally: Arc<watch::Sender<Tally>>,
-    /// The commands it has run: its journal.
-    pub(super) ran: HashSet<CommandId>,
 }
 
 impl SimulatedSatellite {
     pub(super) fn new(identity: SimulatedIdentity, address: Arc<str>, tally: Arc<watch::Sender<Tally>>) -> Self {
-        Self { identity, address, tally, ran: HashSet::new() }
+        Self { satellite: FakeSatellite::new(identity.id, identity.api_key), address, tally }
     }
 
     /// Connects, again and again, until its key is not accepted any more.
@@ -31,20 +29,21 @@ impl SimulatedSatellite {
         let mut backoff = Backoff::new(pauses);
         let mut turn = opening.acquire_owned().await.ok();
         loop {
-            let opened = link::open(&self.address, &self.identity).await;
+            let opened = self.open_link().await;
             // Only the first attempts take turns. Later ones come by the rules of the agent, which are what is tested.
             drop(turn.take());
             let end = match opened {
-                Ok(link) => {
+                Ok(patience) => {
                     backoff.reset();
                     let _online = Online::begin(&self.tally);
-                    link.serve(&mut self).await
+                    self.serve(patience).await
                 }
                 Err(end) => {
                     self.count(|tally| tally.refused(&end));
                     end
                 }
             };
+            self.satellite.cut();
             tokio::time::sleep(match end {
                 SimulatedLinkEnd::KeyRejected => return,
                 SimulatedLinkEnd::Replaced => backoff.longest_delay(roll()),
