@@ -3,8 +3,8 @@
 //!
 //! [`plan`] says what is done to a [`world`] in an epoch of thirty rounds, [`callers`] give commands meanwhile, and the
 //! [`ledger`] judges what came of each when everything is in order again. `cargo xtask test` breaks [`SHORT`] rounds, so that
-//! the test itself stays in order; `cargo xtask test --all` and `cargo xtask chaos` look for longer. `HIVE_CHAOS_SEED` and
-//! `HIVE_CHAOS_ROUNDS` repeat a failure.
+//! the test itself stays in order; [`long`] and `cargo xtask chaos` look for longer. `HIVE_CHAOS_SEED` and `HIVE_CHAOS_ROUNDS`
+//! repeat a failure.
 
 mod callers;
 mod ledger;
@@ -22,8 +22,10 @@ use crate::support::number;
 
 /// The rounds of an epoch; after each everything is put right and looked at.
 const EPOCH: usize = 30;
-/// The rounds of a run unless `HIVE_CHAOS_ROUNDS` says how many.
+/// The rounds of the short run.
 const SHORT: u64 = 10;
+/// The rounds of the long run unless `HIVE_CHAOS_ROUNDS` says how many.
+const LONG: u64 = 300;
 /// How many satellites a hive has.
 const SATELLITES: usize = 4;
 /// How many hives are broken at the same time in a long run.
@@ -83,11 +85,24 @@ fn tell(epoch: u64, epochs: u64, seed: u64, tally: Tally, seconds: f64) {
     assert!(acknowledged > 2 * unknown && acknowledged > untold, "{line}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_run_twice_whatever_breaks() {
+/// Breaks this many rounds, several hives at the same time where they are many.
+async fn break_all(rounds: u64) {
     let seed = number("HIVE_CHAOS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let rounds = number("HIVE_CHAOS_ROUNDS").unwrap_or(SHORT);
     let next = AtomicU64::new(0);
     let worlds = if rounds > EPOCH as u64 { WORLDS } else { 1 };
     futures_util::future::join_all((0..worlds).map(|_| break_one(seed, rounds, &next))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_run_twice_whatever_breaks() {
+    break_all(SHORT).await;
+}
+
+mod long {
+    use super::{LONG, break_all, number};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_lost_or_run_twice_however_long_it_breaks() {
+        break_all(number("HIVE_CHAOS_ROUNDS").unwrap_or(LONG)).await;
+    }
 }

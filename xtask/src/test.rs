@@ -123,7 +123,7 @@ pub(crate) fn keyring() -> Result<()> {
 /// Runs the test of the crowd that does not read for so long, on binaries as they are shipped.
 pub(crate) fn soak(seconds: u32) -> Result<()> {
     run::run(&mut cargo(["build", "--release", "--workspace", "--bins"]))?;
-    let mut test = cargo(["test", "--package", "satellite-hive", "--test", "it", "crowd"]);
+    let mut test = cargo(["test", "--package", "satellite-hive", "--test", "it", "crowd::long"]);
     run::run(test.env("HIVE_BIN_DIR", built("release")).env("HIVE_SOAK_SECONDS", seconds.to_string()))
 }
 
@@ -133,9 +133,7 @@ pub(crate) fn chaos(rounds: u32, seed: Option<u64>) -> Result<()> {
     println!("chaos of {rounds} rounds: cargo xtask chaos {rounds} --seed {seed}");
     build()?;
     let mut test = cargo(["test"]);
-    test.args(WORKSPACE)
-        .args(["--test", "it", "chaos::nothing", "--", "--nocapture"])
-        .env("HIVE_BIN_DIR", built(PROFILE));
+    test.args(WORKSPACE).args(["--test", "it", "chaos::long", "--", "--nocapture"]).env("HIVE_BIN_DIR", built(PROFILE));
     run::run(test.env("HIVE_CHAOS_ROUNDS", rounds.to_string()).env("HIVE_CHAOS_SEED", seed.to_string()))
 }
 

@@ -1,7 +1,7 @@
 //! Which tests run when: the tiers of CONTRIBUTING.md.
 //!
 //! - Usual: everything on SQLite but the long tests, and on PostgreSQL the tests of its store and [`POSTGRES_SLICE`].
-//! - All: everything on both, and longer where a test can be made longer; and the checks that compile all dependencies anew.
+//! - All: everything on both, the long tests too; and the checks that compile all dependencies anew.
 //!
 //! The name of a test decides, so that nothing has to be marked twice.
 
@@ -15,11 +15,8 @@ const POSTGRES_SLICE: [&str; 9] =
 /// Whose end-to-end tests drive servers on another database: `satellite-hive` alone has any.
 pub(crate) const END_TO_END_IN_NEXTEST: &str = "binary_id(satellite-hive::it)";
 
-/// Where tests lie that run only with `cargo xtask test --all`: in a module of this name.
+/// Where tests lie that run only with `cargo xtask test --all`: in a module of this name, beside a short test of the same claim.
 const LONG: &str = "long::";
-
-/// How long what can be made longer takes with `cargo xtask test --all`.
-const LONGER: [(&str, &str); 2] = [("HIVE_CHAOS_ROUNDS", "300"), ("HIVE_SOAK_SECONDS", "60")];
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +56,15 @@ impl Selection<'_> {
             }
         };
         tests.args(["-E", &expression]);
-        match self {
-            Self::All => tests.envs(LONGER),
-            Self::Named(name) => tests.arg(name),
-            Self::Usual | Self::PostgresSlice => tests,
-        };
+        if let Self::Named(name) = self {
+            tests.arg(name);
+        }
     }
 
     /// Adds the same behind the `--` of `cargo test`, which knows parts of names only.
     pub(crate) fn select_in_cargo_test(self, tests: &mut Command) {
         match self {
-            Self::All => tests.envs(LONGER),
+            Self::All => tests,
             Self::Usual => tests.args(["--skip", LONG]),
             Self::PostgresSlice => tests.args(POSTGRES_SLICE).args(["--skip", LONG]),
             Self::Named(name) => tests.arg(name),

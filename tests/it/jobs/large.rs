@@ -1,6 +1,6 @@
 //! Output that is larger than anybody wants in memory.
 //!
-//! `HIVE_LARGE_TARGETS` and `HIVE_FLOOD_BYTES` make them larger than a test that runs always can be.
+//! `HIVE_LARGE_TARGETS`, and for the tests in [`long`] `HIVE_FLOOD_BYTES`, make them larger still.
 
 use hive_testkit::{Simulator, TestHive, enrol, procfs};
 use serde_json::{Value, json};
@@ -20,10 +20,9 @@ fn check_peak(who: &str, pid: i32, most: u64) {
     assert!(peak < most, "{who} has held {} MiB of {}", peak / MIB, most / MIB);
 }
 
-#[tokio::test]
-async fn a_flood_of_output_costs_neither_side_memory() {
-    // A hundred times the cap, nearly all of which has to be thrown away.
-    let flood = number("HIVE_FLOOD_BYTES").unwrap_or(1024 * MIB).to_string();
+/// Floods a hive by two ways with this many bytes, nearly all of which have to be thrown away.
+async fn flood_hive(bytes: u64) {
+    let flood = bytes.to_string();
     let mut hive = TestHive::start().await;
     let mut satellite = hive.satellite("web-server-01").await;
     let finished = hive.cli(["exec", "web-server-01", "--", "head", "-c", &flood, "/dev/zero"]).await;
@@ -45,6 +44,21 @@ async fn a_flood_of_output_costs_neither_side_memory() {
 
     check_peak("the server", hive.server().pid(), MOST);
     check_peak("the satellite", satellite.process().pid(), MOST);
+}
+
+#[tokio::test]
+async fn a_flood_of_output_costs_neither_side_memory() {
+    // Twice what neither side may hold, and more.
+    flood_hive(256 * MIB).await;
+}
+
+mod long {
+    use super::{MIB, flood_hive, number};
+
+    #[tokio::test]
+    async fn a_flood_of_a_hundred_times_the_cap_costs_neither_side_memory() {
+        flood_hive(number("HIVE_FLOOD_BYTES").unwrap_or(1024 * MIB)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,9 +10,12 @@
 //! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, a
 //!   [`HangingDisk`] does not answer, and a [`WallClock`] is wrong;
 //! - [`PostgresDatabase`] is where it keeps its data when the run is about PostgreSQL;
-//! - [`Simulator`] is thousands of satellites without machines, each with a real link;
+//! - [`Simulator`] is thousands of fake satellites, each with a real link;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
 //! - [`until`] waits for a condition: nothing here waits for a time.
+//!
+//! What is no program of ours is played by hive-test-peers: satellites, hives and callers. The REST client and the waiting for
+//! conditions are its, and are here too.
 //!
 //! What is started here ends with the value that started it, by the ids it was started under. What goes wrong panics,
 //! and a panicking test prints the end of every log.
