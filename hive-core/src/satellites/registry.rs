@@ -27,7 +27,7 @@ use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, EventItem, Result, Subscription};
 
 /// Rows that are read in one go.
-const ROWS_AT_ONCE: usize = 250;
+pub(super) const ROWS_AT_ONCE: usize = 250;
 
 #[async_trait]
 impl DeviceRegistry for ServiceHandle<Satellites> {

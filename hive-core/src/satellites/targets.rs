@@ -1,17 +1,27 @@
 //! Which satellites the targets of a request are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 
 use hive_wire::api::{SatelliteStatus, Target};
+use hive_wire::{SatelliteId, SatelliteName};
 
 use super::Satellites;
-use crate::access::{Permission, Principal, visible_scope};
-use crate::authorization::{authorize_satellite, satellite_for};
+use super::registry::ROWS_AT_ONCE;
+use crate::access::{Permission, Principal, Resource, visible_scope};
+use crate::authorization::authorize;
 use crate::store::{SatelliteQuery, SatelliteRow};
 use crate::{Error, Result};
 
 /// The most targets of a request; a label, or `all`, stands for any number of satellites.
 const MAX_TARGETS: usize = 10_000;
+
+/// The satellites that a request names one by one.
+#[derive(Default)]
+struct NamedSatellites {
+    by_id: HashMap<SatelliteId, SatelliteRow>,
+    by_name: HashMap<SatelliteName, SatelliteRow>,
+}
 
 impl Satellites {
     /// Resolves targets to the satellites on which the principal has the permission, each once, by name.
@@ -24,9 +34,10 @@ impl Satellites {
         if !(1..=MAX_TARGETS).contains(&targets.len()) {
             return Err(Error::invalid("targets", format!("must name 1 to {MAX_TARGETS}")));
         }
+        let named = self.read_named(targets).await?;
         let mut found = BTreeMap::new();
         for target in targets {
-            let rows = self.resolve_one(principal, target, permission).await?;
+            let rows = self.resolve_one(principal, target, &named, permission).await?;
             // A misspelt label must not look like a command that ran on no satellite.
             if rows.is_empty() {
                 return Err(Error::invalid("targets", format!("no satellite for {target}")));
@@ -36,10 +47,32 @@ impl Satellites {
         Ok(found.into_values().collect())
     }
 
+    /// Reads the satellites that are named one by one, many of them in one statement.
+    async fn read_named(&self, targets: &[Target]) -> Result<NamedSatellites> {
+        let (mut ids, mut names) = (Vec::new(), Vec::new());
+        for target in targets {
+            match target {
+                Target::Id(id) => ids.push(*id),
+                Target::Name(name) => names.push(name.clone()),
+                Target::All | Target::Tag(_) => {}
+            }
+        }
+        let mut named = NamedSatellites::default();
+        for ids in ids.chunks(ROWS_AT_ONCE) {
+            named.by_id.extend(self.store.satellite_get_many(ids).await?.into_iter().map(|row| (row.id, row)));
+        }
+        for names in names.chunks(ROWS_AT_ONCE) {
+            let rows = self.store.satellite_find_many(names).await?;
+            named.by_name.extend(rows.into_iter().map(|row| (row.name.clone(), row)));
+        }
+        Ok(named)
+    }
+
     async fn resolve_one(
         &self,
         principal: &Principal,
         target: &Target,
+        named: &NamedSatellites,
         permission: &Permission,
     ) -> Result<Vec<SatelliteRow>> {
         // A target that cannot be written as text cannot be asked for by a remote caller either.
@@ -47,17 +80,9 @@ impl Satellites {
         match target {
             Target::All => self.usable(principal, Vec::new(), permission).await,
             Target::Tag(tag) => self.usable(principal, vec![tag.clone()], permission).await,
-            Target::Id(id) => Ok(vec![satellite_for(self.store.as_ref(), principal, *id, permission).await?]),
-            Target::Name(name) => {
-                let no_satellite = || Error::SatelliteNotFound(name.to_string());
-                let row = self.store.satellite_find(name).await?.ok_or_else(no_satellite)?;
-                // A hidden one is named as the caller named it: the caller must not learn its id.
-                let allowed = authorize_satellite(principal, row, permission).map_err(|error| match error {
-                    Error::SatelliteNotFound(_) => no_satellite(),
-                    other => other,
-                });
-                Ok(vec![allowed?])
-            }
+            // A hidden one is named as the caller named it: the caller must not learn its id.
+            Target::Id(id) => allowed(principal, named.by_id.get(id), permission, id).map(|row| vec![row]),
+            Target::Name(name) => allowed(principal, named.by_name.get(name), permission, name).map(|row| vec![row]),
         }
     }
 
@@ -74,4 +99,17 @@ impl Satellites {
         rows.retain(|row| row.status != SatelliteStatus::Inactive);
         Ok(rows)
     }
+}
+
+/// Checks the permission on a satellite that is asked for as `name`.
+fn allowed(
+    principal: &Principal,
+    row: Option<&SatelliteRow>,
+    permission: &Permission,
+    name: impl Display,
+) -> Result<SatelliteRow> {
+    let no_satellite = || Error::SatelliteNotFound(name.to_string());
+    let row = row.ok_or_else(no_satellite)?;
+    authorize(principal, permission, row.scope(), no_satellite)?;
+    Ok(row.clone())
 }

@@ -117,6 +117,8 @@ layer! {
         ) -> Option<SatelliteRow>;
         satellite_get(id: SatelliteId) -> Option<SatelliteRow>;
         satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
+        satellite_get_many(ids: &[SatelliteId]) -> Vec<SatelliteRow>;
+        satellite_find_many(names: &[SatelliteName]) -> Vec<SatelliteRow>;
         satellite_list(query: &SatelliteQuery, range: RowRange) -> (Vec<SatelliteRow>, u64);
         satellite_list_ids(query: &SatelliteQuery) -> Vec<SatelliteId>;
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;

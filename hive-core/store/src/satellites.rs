@@ -47,6 +47,10 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>>;
     /// Returns the satellite with this name.
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
+    /// Returns those of these satellites that there are, each once and in any order.
+    async fn satellite_get_many(&self, ids: &[SatelliteId]) -> StoreResult<Vec<SatelliteRow>>;
+    /// Returns the satellites with these names, each once and in any order.
+    async fn satellite_find_many(&self, names: &[SatelliteName]) -> StoreResult<Vec<SatelliteRow>>;
     /// Lists satellites by name, and returns the total.
     async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)>;
     /// Lists the ids of satellites by name. It reads no more of them.

@@ -48,6 +48,7 @@ use futures_util::future::BoxFuture;
 use crate::audit::AuditDraft;
 use crate::{RowRange, StoreResult};
 use filter::Filter;
+use many_rows::ManyRowsStatement;
 use writer::{Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
@@ -90,11 +91,21 @@ impl SqlStore {
 
     /// Runs a statement that reads, and returns its rows.
     async fn fetch_all(&self, statement: Statement) -> StoreResult<Vec<Row>> {
-        #[cfg(test)]
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(statement.text.to_string());
+        self.fetch_with(|_| statement.clone()).await
+    }
+
+    /// Runs a statement that reads, with these rows, at most [`MAX_ROWS`](many_rows::MAX_ROWS). Returns the rows of its result.
+    async fn fetch_rows(&self, statement: &'static ManyRowsStatement, rows: Vec<Vec<Value>>) -> StoreResult<Vec<Row>> {
+        self.fetch_with(|dialect| statement.with_rows(rows.clone(), dialect.numbers_many_rows)).await
+    }
+
+    async fn fetch_with(&self, statement: impl Fn(&Dialect) -> Statement + Send) -> StoreResult<Vec<Row>> {
         loop {
             let mut connection = self.readers.take().await?;
-            let rows = connection.fetch_all(statement.clone()).await;
+            let statement = statement(connection.dialect());
+            #[cfg(test)]
+            self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(statement.text.to_string());
+            let rows = connection.fetch_all(statement).await;
             // The database may have closed idle connections, for example in a restart. A read can be repeated.
             if rows.is_ok() || !connection.was_lost_while_idle() {
                 return rows;

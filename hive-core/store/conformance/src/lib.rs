@@ -91,6 +91,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         satellites::a_conflict_is_stored,
         satellites::a_new_link_learns_what_is_open,
         satellites::a_list_has_what_matches_the_filter,
+        satellites::many_satellites_are_read_at_once,
         satellites::a_search_has_no_wildcards,
         satellites::a_page_is_a_part_of_the_list,
         satellites::a_description_replaces_what_it_names,

@@ -246,6 +246,26 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     check(SatelliteQuery { ids: Some(Vec::new()), ..both }, vec![]).await;
 }
 
+pub(crate) async fn many_satellites_are_read_at_once(on: &Fixture) {
+    let (one, other, removed) = (on.satellite().await, on.satellite().await, on.satellite().await);
+    on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
+    let check = |mut rows: Vec<hive_store::SatelliteRow>, expected: &[&hive_store::SatelliteRow]| {
+        rows.sort_by_key(|row| row.id);
+        let mut expected = expected.to_vec();
+        expected.sort_by_key(|row| row.id);
+        assert_eq!(rows.iter().collect::<Vec<_>>(), expected);
+    };
+    let nobody = SatelliteId::new(on.seed());
+    let get = async |ids: &[SatelliteId]| on.store.satellite_get_many(ids).await.unwrap();
+    check(get(&[other.id, nobody, one.id, removed.id, one.id]).await, &[&one, &other]);
+    check(get(&[]).await, &[]);
+    let names = [&one.name, &on.name(), &removed.name, &one.name].map(Clone::clone);
+    check(on.store.satellite_find_many(&names).await.unwrap(), &[&one]);
+    // More than one statement takes.
+    let many: Vec<_> = (0..2500).map(|_| SatelliteId::new(on.seed())).chain([other.id]).collect();
+    check(get(&many).await, &[&other]);
+}
+
 pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
     let satellite = on.satellite().await;
     let hostname = r"50%_\host'";

@@ -2,6 +2,8 @@
 
 mod registration;
 
+use std::fmt::Display;
+
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::CommandStatus;
@@ -12,6 +14,7 @@ use super::binding::enum_string;
 use super::error::map_unique_violation;
 use super::fields::corrupt_column;
 use super::filter::{Filter, like_pattern};
+use super::many_rows::{MAX_ROWS, ManyRowsStatement};
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
@@ -48,6 +51,14 @@ impl SatelliteStore for SqlStore {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
         let row = self.fetch_optional(Statement::new(statements::SATELLITE_FIND).text(name)).await?;
         row.as_ref().map(read_satellite).transpose()
+    }
+
+    async fn satellite_get_many(&self, ids: &[SatelliteId]) -> StoreResult<Vec<SatelliteRow>> {
+        self.satellites_with(&statements::SATELLITE_GET_MANY, ids).await
+    }
+
+    async fn satellite_find_many(&self, names: &[SatelliteName]) -> StoreResult<Vec<SatelliteRow>> {
+        self.satellites_with(&statements::SATELLITE_FIND_MANY, names).await
     }
 
     async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)> {
@@ -170,6 +181,24 @@ impl SatelliteStore for SqlStore {
 
     async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.execute_audited(Statement::new(statements::SATELLITE_CONFLICT).text(id).time(now), audit).await
+    }
+}
+
+impl SqlStore {
+    /// Reads the satellites with these ids or names.
+    async fn satellites_with<T: Display + Sync>(
+        &self,
+        statement: &'static ManyRowsStatement,
+        wanted: &[T],
+    ) -> StoreResult<Vec<SatelliteRow>> {
+        let mut satellites = Vec::with_capacity(wanted.len());
+        for wanted in wanted.chunks(MAX_ROWS) {
+            let rows = wanted.iter().map(|wanted| Statement::values_only().text(wanted).values).collect();
+            for row in &self.fetch_rows(statement, rows).await? {
+                satellites.push(read_satellite(row)?);
+            }
+        }
+        Ok(satellites)
     }
 }
 

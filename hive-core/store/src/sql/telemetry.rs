@@ -68,7 +68,7 @@ impl TelemetryStore for SqlTelemetryStore {
     async fn heartbeat_times(&self, satellites: &[SatelliteId]) -> StoreResult<Vec<(SatelliteId, Timestamp)>> {
         let mut times = Vec::with_capacity(satellites.len());
         for chunk in satellites.chunks(MAX_ROWS) {
-            for row in self.store.fetch_all(statements::PRESENCE_TIMES.with_rows(ids(chunk), true)).await? {
+            for row in self.store.fetch_rows(&statements::PRESENCE_TIMES, ids(chunk)).await? {
                 times.push((row.parse("satellite_id")?, row.time("timestamp")?));
             }
         }

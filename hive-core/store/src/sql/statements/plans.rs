@@ -100,7 +100,7 @@ fn constants() -> Vec<(&'static str, &'static str)> {
 fn of_many_rows() -> Vec<(&'static str, String)> {
     let all = texts!(
         AUDIT_INSERT COMMAND_INSERT COMMAND_DELIVER COMMAND_START COMMAND_FINISH COMMAND_FINISH_QUEUED JOB_TEAM_INSERT
-        JOB_TARGET_INSERT OUTPUT_INSERT_AT_END
+        JOB_TARGET_INSERT OUTPUT_INSERT_AT_END SATELLITE_GET_MANY SATELLITE_FIND_MANY
     );
     all.map(|(name, statement)| (name, statement.example())).to_vec()
 }

@@ -1,5 +1,7 @@
 //! Statements for satellites and their keys.
 
+use crate::sql::many_rows::ManyRowsStatement;
+
 macro_rules! satellite_columns {
     () => {
         "id, name, team_id, status, capabilities, tags, claimed_tags, region, satellite_url, system_info, agent_version, \
@@ -46,6 +48,22 @@ pub(in crate::sql) const SATELLITE_UPDATE: &str = concat!(
      api_key_hash = COALESCE($7, api_key_hash), \
      key_generation = key_generation + CASE WHEN $7 IS NULL THEN 0 ELSE 1 END WHERE id = $1 AND deleted_at IS NULL RETURNING ",
     satellite_columns!()
+);
+pub(in crate::sql) static SATELLITE_GET_MANY: ManyRowsStatement = ManyRowsStatement::new(
+    "wanted",
+    concat!(
+        "SELECT ",
+        satellite_columns!(),
+        " FROM satellites WHERE id IN (SELECT wanted FROM v) AND deleted_at IS NULL"
+    ),
+);
+pub(in crate::sql) static SATELLITE_FIND_MANY: ManyRowsStatement = ManyRowsStatement::new(
+    "wanted",
+    concat!(
+        "SELECT ",
+        satellite_columns!(),
+        " FROM satellites WHERE name IN (SELECT wanted FROM v) AND deleted_at IS NULL"
+    ),
 );
 pub(in crate::sql) const SATELLITE_OF_TEAM: &str =
     "SELECT 1 AS there FROM satellites WHERE id = $1 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $2";
