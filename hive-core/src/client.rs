@@ -29,6 +29,7 @@ mod unreachable;
 mod websocket;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hive_wire::Timestamp;
 use hive_wire::api::{LoginRequest, LoginResponse};
@@ -116,6 +117,14 @@ impl RemoteHive {
         };
         let hive = Self::new(url, RemoteCredential::Login(answer.token.clone().into()))?;
         Ok((hive, answer))
+    }
+
+    /// The same client, whose calls wait where the hive refuses them by a rate (429 with `Retry-After`), and are sent again: up to
+    /// this long in all for a call. Without it they fail at once with `RateLimited`.
+    #[must_use]
+    pub fn with_rate_limit_wait(self, longest: Duration) -> Self {
+        let transport = Transport::clone(&self.client.transport).with_rate_limit_wait(longest);
+        Self { client: Arc::new(Client { transport: Arc::new(transport), readers: self.client.readers.clone() }) }
     }
 
     /// Returns the hive's URL.

@@ -83,6 +83,9 @@ impl RequestParts {
         for _ in 0..count {
             self.limiters.auth_failures.record_failure(self.peer.address, cost);
         }
+        if let FailureCost::Password = cost {
+            self.limiters.requests.count_wrong_password(self.peer.address);
+        }
     }
 
     /// Returns the bearer token of a request. A malformed header is recorded as a failure of this kind.
@@ -90,8 +93,14 @@ impl RequestParts {
         self.record_malformed(kind, bearer(headers))
     }
 
-    /// Fails if an authenticated caller may not try a password now, because too many wrong ones came from its address.
+    /// Fails if nobody may try a password from the address of the caller now, because too many wrong ones came from it.
+    pub(crate) fn check_passwords(&self) -> Result<(), Error> {
+        self.limiters.requests.check_passwords(self.peer.address)
+    }
+
+    /// Like [`check_passwords`](Self::check_passwords), for an authenticated caller: other wrong credentials count as well.
     pub(crate) fn check_auth_budget(&self) -> Result<(), Error> {
+        self.check_passwords()?;
         match self.verify_mode() {
             VerifyMode::Full => Ok(()),
             VerifyMode::CachedOnly => Err(Error::RateLimited { retry_after_seconds: 1 }),
@@ -151,6 +160,7 @@ where
         let request = RequestParts::from_request_parts(parts, state).await?;
         let result = request.authenticate(&parts.headers).await;
         let principal = request.record_auth_result(FailureCost::Key, result)?;
+        request.limiters.requests.count_call(&principal)?;
         Ok(Self(request.hive.acting_as(principal)))
     }
 }

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-pub use self::limits::Limits;
+pub use self::limits::{Limits, RequestRates};
 
 /// Where a server listens, which proxies it trusts, and its limits.
 #[derive(Debug, Clone)]

@@ -1,20 +1,22 @@
-//! Limits on what callers may use before they are authenticated.
+//! Limits on callers: on what they may use before they are authenticated, and on how often they call afterwards.
 //!
 //! - [`connections`] bounds the open connections of unauthenticated callers;
 //! - [`handshakes`] bounds the satellites that authenticate at the same time and per second, and of each satellite how often
 //!   it authenticates and how many unfinished handshakes it has;
-//! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials.
+//! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials;
+//! - [`requests`] bounds the calls of a login, its commands on a satellite, and the wrong passwords of an address.
 //!
 //! Each module has a decision without I/O ([`unauthenticated`], [`handshake_budget`], [`satellite_handshakes`],
-//! [`satellite_rates`], `FailureScores`) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
+//! [`rate_limiter`]) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
 //! IPv6 addresses count by their network of 64 bits, because one host usually owns all of it.
 
 mod auth_failures;
 mod connections;
 mod handshake_budget;
 mod handshakes;
+mod rate_limiter;
+mod requests;
 mod satellite_handshakes;
-mod satellite_rates;
 mod token_bucket;
 mod unauthenticated;
 
@@ -23,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use self::auth_failures::{AuthFailureLimiter, FailureCost};
 pub(crate) use self::connections::{ConnectionLimiter, UnauthenticatedConnection};
 pub(crate) use self::handshakes::{HandshakeGuard, HandshakeLimiter, HandshakePermit};
+pub(crate) use self::requests::RequestLimiter;
 use crate::config::Limits;
 
 /// The limiters of one server.
@@ -30,6 +33,7 @@ pub(crate) struct Limiters {
     pub(crate) connections: ConnectionLimiter,
     pub(crate) handshakes: HandshakeLimiter,
     pub(crate) auth_failures: AuthFailureLimiter,
+    pub(crate) requests: RequestLimiter,
 }
 
 impl Limiters {
@@ -38,6 +42,7 @@ impl Limiters {
             connections: ConnectionLimiter::new(limits),
             handshakes: HandshakeLimiter::new(limits),
             auth_failures: AuthFailureLimiter::default(),
+            requests: RequestLimiter::new(limits.rates.clone()),
         }
     }
 }

@@ -28,6 +28,7 @@ mod link;
 mod local;
 mod lost;
 mod queue;
+mod rates;
 mod registration;
 mod retention;
 mod rogue;

@@ -1,10 +1,15 @@
 //! One call of this program to a hive: the connection, its credentials, and the hints that need both.
 
+use std::time::Duration;
+
 use hive_core::{Error, RemoteHive};
 
 use crate::error::{CliError, Result};
 use crate::lookup;
 use crate::settings::{self, Credentials, HiveSelector};
+
+/// How long a call waits in all where the hive limits its rate.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(30);
 
 /// The hive that a command calls, and the credentials it is called with.
 pub(super) struct Invocation {
@@ -17,6 +22,7 @@ impl Invocation {
     pub(super) async fn connect(selector: HiveSelector) -> Result<Self> {
         let credentials = settings::resolve(selector).await?;
         let hive = RemoteHive::connect(&credentials.url, credentials.api_key.clone())?;
+        let hive = hive.with_rate_limit_wait(RATE_LIMIT_WAIT);
         Ok(Self { hive, credentials })
     }
 

@@ -30,19 +30,21 @@ const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The credential of the calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum RemoteCredential {
     None,
     ApiKey(SecretString),
     Login(SecretString),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Transport {
     client: Client,
     tls: Arc<rustls::ClientConfig>,
     base: Url,
     credential: RemoteCredential,
+    /// How long a call that the hive refuses by a rate may wait in all.
+    rate_limit_wait: Duration,
 }
 
 /// How long an answer may take.
@@ -70,7 +72,12 @@ impl Transport {
             .tcp_keepalive_retries(3)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { client, tls, base, credential })
+        Ok(Self { client, tls, base, credential, rate_limit_wait: Duration::ZERO })
+    }
+
+    /// The same, with calls that wait this long in all where the hive refuses them by a rate.
+    pub(super) fn with_rate_limit_wait(self, longest: Duration) -> Self {
+        Self { rate_limit_wait: longest, ..self }
     }
 
     pub(super) fn base(&self) -> &str {
@@ -176,7 +183,27 @@ impl Transport {
             Patience::Call => request.timeout(CALL_TIMEOUT),
             Patience::Command => request,
         };
-        let response = self.dispatch(request.build().map_err(Error::internal)?).await?;
+        let mut request = request.build().map_err(Error::internal)?;
+        let mut left = self.rate_limit_wait;
+        loop {
+            let again = request.try_clone();
+            match (self.send_once(request).await, again) {
+                // Nothing was carried out, so any call may be sent again.
+                (Err(Error::RateLimited { retry_after_seconds }), Some(next))
+                    if Duration::from_secs(retry_after_seconds) <= left =>
+                {
+                    let wait = Duration::from_secs(retry_after_seconds.max(1));
+                    left = left.saturating_sub(wait);
+                    tokio::time::sleep(wait).await;
+                    request = next;
+                }
+                (answer, _) => return answer,
+            }
+        }
+    }
+
+    async fn send_once(&self, request: reqwest::Request) -> Result<Response> {
+        let response = self.dispatch(request).await?;
         if response.status().is_success() {
             return Ok(response);
         }

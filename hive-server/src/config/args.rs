@@ -13,7 +13,7 @@ use super::values::{
     IdleTimeout, RetentionAge, parse_activation, parse_claimed_tags, parse_days, parse_idle_timeout, parse_lost_grace,
     parse_network, parse_seconds,
 };
-use super::{Config, Limits};
+use super::{Config, Limits, RequestRates};
 use crate::log::{LogFilter, LogFormat};
 
 #[derive(Args)]
@@ -177,6 +177,18 @@ struct LimitArgs {
     /// The most connections of unauthenticated callers from one address; behind a trusted proxy the forwarded one counts
     #[arg(long, value_name = "NUMBER")]
     max_unauthenticated_per_address: Option<usize>,
+    /// The calls of one login in a minute, and twice as many at once after a pause; API keys have no such limit
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    login_calls_per_minute: Option<u32>,
+    /// The commands of one login on one satellite in a minute
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    login_commands_per_minute: Option<u32>,
+    /// The wrong passwords from one address in a minute
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    wrong_passwords_per_minute: Option<u32>,
+    /// Turn all rates off: those of handshakes, calls, commands and passwords
+    #[arg(long, conflicts_with_all = ["handshake_rate", "login_calls_per_minute", "login_commands_per_minute", "wrong_passwords_per_minute"])]
+    no_limits: bool,
 }
 
 impl LimitArgs {
@@ -187,6 +199,20 @@ impl LimitArgs {
         replace(&mut limits.handshake_timeout, self.handshake_timeout);
         replace(&mut limits.max_unauthenticated, self.max_unauthenticated);
         replace(&mut limits.max_unauthenticated_per_address, self.max_unauthenticated_per_address);
+        limits.rates = (!self.no_limits).then(|| self.rates());
+        if self.no_limits {
+            limits.handshake_rate = 0;
+        }
         limits
+    }
+
+    fn rates(&self) -> RequestRates {
+        let mut rates = RequestRates::default();
+        if let Some(calls) = self.login_calls_per_minute {
+            (rates.login_calls_per_minute, rates.login_calls_burst) = (calls, 2 * calls);
+        }
+        replace(&mut rates.login_commands_per_minute, self.login_commands_per_minute);
+        replace(&mut rates.wrong_passwords_per_minute, self.wrong_passwords_per_minute);
+        rates
     }
 }

@@ -23,6 +23,8 @@ hive_core::wire::with_setters! {
         pub max_handshakes: usize,
         /// The most satellites that begin to authenticate in a second; 0 for no limit. Others are answered as above.
         pub handshake_rate: u32,
+        /// The rates of authenticated callers, and of wrong passwords; `None` for no limit.
+        pub rates: Option<RequestRates>,
         /// How long a stopping server waits for open requests. Accepted commands continue without them.
         pub request_grace: Duration,
         /// How long after the beginning of a shutdown all connections are closed.
@@ -48,6 +50,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(10),
             max_handshakes: 512,
             handshake_rate: 1000,
+            rates: Some(RequestRates::default()),
             request_grace: Duration::from_millis(1500),
             // Below the 5 seconds in which a service manager is promised that the process has ended.
             shutdown_grace: Duration::from_millis(4500),
@@ -55,6 +58,33 @@ impl Default for Limits {
             // These two are below 60 seconds, after which common proxies close an idle connection.
             keep_alive: Duration::from_secs(15),
             viewer_ping: Duration::from_secs(30),
+        }
+    }
+}
+
+hive_core::wire::with_setters! {
+    /// How often a person's login may call, and an address try passwords. Over a rate the answer is 429 with `Retry-After`. API
+    /// keys have none of these rates, because programs use them.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RequestRates {
+        /// The calls of one login in a minute.
+        pub login_calls_per_minute: u32,
+        /// The calls that a login may make at once after a pause.
+        pub login_calls_burst: u32,
+        /// The commands of one login on one satellite in a minute.
+        pub login_commands_per_minute: u32,
+        /// The wrong passwords from one address in a minute. Right ones do not count.
+        pub wrong_passwords_per_minute: u32,
+    }
+}
+
+impl Default for RequestRates {
+    fn default() -> Self {
+        Self {
+            login_calls_per_minute: 100,
+            login_calls_burst: 200,
+            login_commands_per_minute: 30,
+            wrong_passwords_per_minute: 5,
         }
     }
 }

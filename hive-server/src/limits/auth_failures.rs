@@ -1,10 +1,9 @@
 //! Limits what an address may cost by wrong credentials.
 //!
 //! Verifying a key or password takes CPU time on purpose. An address that sent many wrong ones gets no verification until
-//! its score has decayed. Keys that were verified before are still accepted from a cache, so that one broken program does
+//! most of them are forgotten. Keys that were verified before are still accepted from a cache, so that one broken program does
 //! not lock out others behind the same address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
@@ -12,12 +11,12 @@ use hive_core::hive::{VerifyMode, network_of};
 use tokio::time::Instant;
 
 use super::lock;
+use super::rate_limiter::{Rate, RateLimiter};
 
-/// The score up to which an address is verified: about a quarter of a second of CPU time.
-const MAX_SCORE: f64 = 1000.0;
-/// By how much a score decays in a second.
-const DECAY_PER_SECOND: f64 = 100.0;
-/// Addresses that have a score. Above it, decayed scores are dropped, and all of them where none has decayed.
+/// The cost of failures that is tolerated, about a quarter of a second of CPU time, and how much of it is forgotten in a second.
+/// An address is verified again within 10 seconds after the end of a flood.
+const TOLERATED: Rate = Rate::per_second(100.0, 1000.0);
+/// Addresses whose failures are counted.
 const MAX_ADDRESSES: usize = 16 * 1024;
 
 /// What a wrong credential costs the server.
@@ -39,14 +38,19 @@ impl FailureCost {
 }
 
 /// Decides per address whether credentials are verified.
-#[derive(Debug, Default)]
-pub(crate) struct AuthFailureLimiter(Mutex<FailureScores>);
+#[derive(Debug)]
+pub(crate) struct AuthFailureLimiter(Mutex<RateLimiter<IpAddr>>);
+
+impl Default for AuthFailureLimiter {
+    fn default() -> Self {
+        Self(Mutex::new(RateLimiter::new(MAX_ADDRESSES)))
+    }
+}
 
 impl AuthFailureLimiter {
     /// Returns how credentials from this address are checked. Callers without a known address are not limited.
     pub(crate) fn verify_mode(&self, address: Option<IpAddr>) -> VerifyMode {
-        let is_limited =
-            address.is_some_and(|address| lock(&self.0).is_over_limit(network_of(address), Instant::now()));
+        let is_limited = address.is_some_and(|address| self.is_over_limit(address, Instant::now()));
         // Cached keys still work, so that an attack from a shared address does not lock out its other users.
         if is_limited { VerifyMode::CachedOnly } else { VerifyMode::Full }
     }
@@ -54,48 +58,16 @@ impl AuthFailureLimiter {
     /// Counts a wrong credential.
     pub(crate) fn record_failure(&self, address: Option<IpAddr>, cost: FailureCost) {
         if let Some(address) = address {
-            lock(&self.0).record(network_of(address), cost, Instant::now());
+            self.record(address, cost, Instant::now());
         }
     }
-}
 
-/// The scores of addresses with recent failures.
-#[derive(Debug, Default)]
-struct FailureScores(HashMap<IpAddr, Score>);
-
-#[derive(Debug, Clone, Copy)]
-struct Score {
-    value: f64,
-    at: Instant,
-}
-
-impl Score {
-    fn decayed(self, now: Instant) -> f64 {
-        let decay = now.saturating_duration_since(self.at).as_secs_f64() * DECAY_PER_SECOND;
-        (self.value - decay).max(0.0)
-    }
-}
-
-impl FailureScores {
-    fn record(&mut self, address: IpAddr, cost: FailureCost, now: Instant) {
-        if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&address) {
-            self.drop_decayed(now);
-        }
-        let score = self.0.entry(address).or_insert(Score { value: 0.0, at: now });
-        // At most twice the limit, so that an address is verified again within 10 seconds after the end of a flood.
-        let value = (score.decayed(now) + cost.score()).min(2.0 * MAX_SCORE);
-        *score = Score { value, at: now };
+    fn record(&self, address: IpAddr, cost: FailureCost, now: Instant) {
+        lock(&self.0).charge(network_of(address), TOLERATED, cost.score(), now);
     }
 
     fn is_over_limit(&self, address: IpAddr, now: Instant) -> bool {
-        self.0.get(&address).is_some_and(|score| score.decayed(now) > MAX_SCORE)
-    }
-
-    fn drop_decayed(&mut self, now: Instant) {
-        self.0.retain(|_, score| score.decayed(now) > 0.0);
-        if self.0.len() >= MAX_ADDRESSES {
-            self.0.clear();
-        }
+        lock(&self.0).retry_after(&network_of(address), 0.0, now).is_some()
     }
 }
 
@@ -108,10 +80,10 @@ mod tests {
         std::net::Ipv4Addr::from_bits(number).into()
     }
 
-    fn failures(count: usize, cost: FailureCost, now: Instant) -> FailureScores {
-        let mut scores = FailureScores::default();
-        (0..count).for_each(|_| scores.record(address(1), cost, now));
-        scores
+    fn failures(count: usize, cost: FailureCost, now: Instant) -> AuthFailureLimiter {
+        let limiter = AuthFailureLimiter::default();
+        (0..count).for_each(|_| limiter.record(address(1), cost, now));
+        limiter
     }
 
     #[test]
@@ -125,20 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn a_score_decays_after_a_flood() {
+    fn failures_are_forgotten_after_a_flood() {
         let now = Instant::now();
-        let scores = failures(100_000, FailureCost::Key, now);
-        assert!(scores.is_over_limit(address(1), now + Duration::from_secs(9)));
-        assert!(!scores.is_over_limit(address(1), now + Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn the_number_of_scores_is_bounded() {
-        let now = Instant::now();
-        let mut scores = FailureScores::default();
-        for number in 0..3 * MAX_ADDRESSES as u32 {
-            scores.record(address(number), FailureCost::Key, now);
-        }
-        assert!(scores.0.len() <= MAX_ADDRESSES);
+        let limiter = failures(100_000, FailureCost::Key, now);
+        assert!(limiter.is_over_limit(address(1), now + Duration::from_secs(9)));
+        assert!(!limiter.is_over_limit(address(1), now + Duration::from_secs(10)));
     }
 }

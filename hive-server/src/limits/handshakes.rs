@@ -12,22 +12,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::handshake_budget::HandshakeBudget;
 use super::lock;
+use super::rate_limiter::{Rate, RateLimiter};
 use super::satellite_handshakes::SatelliteHandshakes;
-use super::satellite_rates::SatelliteRates;
 use crate::config::Limits;
 use crate::error::HttpError;
+
+/// How often one satellite may authenticate. Without this limit, one valid key could use up the rate of the whole server. A
+/// satellite behind a link that breaks again and again needs a few at once.
+const SATELLITE_RATE: Rate = Rate::per_second(10.0, 100.0);
+/// Satellites with a bucket.
+const MAX_SATELLITES: usize = 32 * 1024;
 
 /// Gives out permits to authenticate as a satellite.
 pub(crate) struct HandshakeLimiter {
     budget: Arc<Mutex<HandshakeBudget>>,
-    rates: Mutex<SatelliteRates>,
+    rates: Mutex<RateLimiter<SatelliteId>>,
     pending: Arc<Mutex<SatelliteHandshakes<CancellationToken>>>,
 }
 
 impl HandshakeLimiter {
     pub(super) fn new(limits: &Limits) -> Self {
         let budget = HandshakeBudget::new(limits.max_handshakes, limits.handshake_rate, Instant::now());
-        Self { budget: Arc::new(Mutex::new(budget)), rates: Mutex::default(), pending: Arc::default() }
+        let rates = Mutex::new(RateLimiter::new(MAX_SATELLITES));
+        Self { budget: Arc::new(Mutex::new(budget)), rates, pending: Arc::default() }
     }
 
     /// Returns a permit for one authentication, or the error that says when to retry. Callers ask after they have read the
@@ -42,15 +49,16 @@ impl HandshakeLimiter {
     /// Refuses a satellite that authenticates too often, before it takes a permit or the key is looked up. Only valid keys are
     /// counted, so that a caller who merely names the satellite cannot lock it out.
     pub(crate) fn check_rate(&self, named: SatelliteId) -> Result<(), HttpError> {
-        match lock(&self.rates).retry_after(named, Instant::now()) {
+        match lock(&self.rates).retry_after(&named, 1.0, Instant::now()) {
             Some(wait) => Err(Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 }.into()),
             None => Ok(()),
         }
     }
 
-    /// Counts a satellite's successful authentication.
+    /// Counts a satellite's successful authentication. A failed one is not counted: a wrong key must not lock out the satellite
+    /// that it names.
     pub(crate) fn count(&self, satellite: SatelliteId) {
-        lock(&self.rates).charge(satellite, Instant::now());
+        lock(&self.rates).charge(satellite, SATELLITE_RATE, 1.0, Instant::now());
     }
 
     /// Registers the handshake of an authenticated satellite. Over the limit of the satellite, its oldest one is ended.

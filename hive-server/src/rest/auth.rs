@@ -14,6 +14,7 @@ pub(super) async fn login(
     request_parts: RequestParts,
     Body(login): Body<LoginRequest>,
 ) -> ApiResult<LoginResponse> {
+    request_parts.check_passwords()?;
     let result = state.hive().login(login, request_parts.peer.ip(), request_parts.verify_mode()).await;
     Ok(ok(request_parts.record_auth_result(FailureCost::Password, result)?))
 }

@@ -26,6 +26,7 @@ pub(super) async fn one(
     ExecParams { mode, options }: ExecParams,
     Body(command): Body<ExecCommand>,
 ) -> Result<Response, HttpError> {
+    state.limiters().requests.count_command(hive.principal(), id)?;
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;

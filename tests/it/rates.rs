@@ -1,0 +1,108 @@
+//! The rates of callers: a login's calls and commands, and wrong passwords.
+
+use std::time::Duration;
+
+use hive_core::wire::api::LoginRequest;
+use hive_core::{Error, RemoteHive};
+use hive_testkit::{Rest, ServerOptions, TestHive};
+use serde_json::json;
+
+use crate::support::text;
+
+async fn hive_with(args: &[&str]) -> TestHive {
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await
+}
+
+async fn login(hive: &TestHive) -> Rest {
+    let login = json!({"username": "admin", "password": hive.password()});
+    let login = hive.anonymous().post("/api/v1/auth/login", &login).await.data();
+    hive.anonymous().bearer(text(&login["token"]))
+}
+
+#[tokio::test]
+async fn a_login_has_a_rate_and_an_api_key_has_none() {
+    let hive = hive_with(&["--login-calls-per-minute", "60"]).await;
+    let login = login(&hive).await;
+    let mut refused = None;
+    for call in 1..=200 {
+        let answer = login.get("/api/v1/auth/me").await;
+        if answer.status == 429 {
+            refused = Some((call, answer));
+            break;
+        }
+    }
+    let (call, answer) = refused.expect("no call was refused");
+    assert!((121..=150).contains(&call), "the burst is 120, and one call a second more: {call}");
+    assert_eq!(answer.headers["retry-after"], "1");
+    for _ in 0..200 {
+        assert!(hive.rest().get("/api/v1/auth/me").await.is_success());
+    }
+}
+
+#[tokio::test]
+async fn commands_of_a_login_count_for_each_satellite() {
+    let hive = hive_with(&["--login-commands-per-minute", "3"]).await;
+    let (one, other) = (hive.satellite("web-server-01").await, hive.satellite("web-server-02").await);
+    let login = login(&hive).await;
+    let exec = async |path: String| login.post(&path, &json!({"command": "true"})).await.status;
+    for _ in 0..3 {
+        assert_eq!(exec(one.path("/exec")).await, 200);
+    }
+    assert_eq!(exec(one.path("/exec")).await, 429);
+    assert_eq!(exec(other.path("/exec")).await, 200);
+    for _ in 0..5 {
+        assert_eq!(hive.exec(&one, "true").await["status"], "succeeded", "with an API key");
+    }
+}
+
+#[tokio::test]
+async fn five_wrong_passwords_lock_an_address_out_for_a_while() {
+    let hive = TestHive::start().await;
+    let try_password = async |address: [u8; 4], password: &str| {
+        let body = json!({"username": "admin", "password": password});
+        hive.anonymous().at(address).post("/api/v1/auth/login", &body).await
+    };
+    let (address, other) = ([127, 0, 0, 2], [127, 0, 0, 3]);
+    for _ in 0..10 {
+        assert!(try_password(address, hive.password()).await.is_success(), "right ones do not count");
+    }
+    for _ in 0..5 {
+        assert_eq!(try_password(address, "wrong").await.status, 401);
+    }
+    let refused = try_password(address, hive.password()).await;
+    assert_eq!(refused.refusal(), (429, "RATE_LIMITED".into()));
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=13).contains(&wait), "one password in 12 seconds: {wait}");
+    assert!(try_password(other, hive.password()).await.is_success());
+}
+
+#[tokio::test]
+async fn a_client_that_waits_is_not_refused() {
+    let hive = hive_with(&["--login-calls-per-minute", "60"]).await;
+    let request = LoginRequest { username: "admin".into(), password: hive.password().into() };
+    let (impatient, _) = RemoteHive::login(hive.url(), request).await.unwrap();
+    let patient = impatient.clone().with_rate_limit_wait(Duration::from_secs(30));
+    let refusal = async {
+        loop {
+            if let Err(error) = impatient.identity().me().await {
+                return error;
+            }
+        }
+    };
+    assert!(matches!(refusal.await, Error::RateLimited { retry_after_seconds: 1 }));
+    patient.identity().me().await.expect("it waits for a second");
+}
+
+#[tokio::test]
+async fn all_rates_can_be_turned_off() {
+    let hive = hive_with(&["--no-limits"]).await;
+    let login = login(&hive).await;
+    for _ in 0..250 {
+        assert!(login.get("/api/v1/auth/me").await.is_success());
+    }
+    let wrong = json!({"username": "admin", "password": "wrong"});
+    for _ in 0..7 {
+        assert_eq!(hive.anonymous().post("/api/v1/auth/login", &wrong).await.status, 401);
+    }
+}
