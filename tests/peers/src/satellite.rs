@@ -20,7 +20,7 @@ use crate::message::{FromHive, FromSatellite};
 use crate::wait::PATIENCE;
 
 pub use commands::FakeCommands;
-pub use link::{LinkClosed, SatelliteLink};
+pub use link::{ClosedByHive, SatelliteLink};
 pub use messages::{exited, handshake, pong, result_of};
 pub use terminals::{FakeTerminal, FakeTerminals};
 pub use websocket::WebSocketLink;
@@ -107,7 +107,7 @@ impl<L: SatelliteLink> FakeSatellite<L> {
     }
 
     /// The next message, or how the link has ended. Cancel-safe.
-    pub async fn try_next(&mut self) -> Result<FromHive, LinkClosed> {
+    pub async fn try_next(&mut self) -> Result<FromHive, ClosedByHive> {
         self.link().next().await
     }
 
@@ -140,7 +140,7 @@ impl<L: SatelliteLink> FakeSatellite<L> {
         sent
     }
 
-    async fn next_if_ready(&mut self) -> Option<Result<FromHive, LinkClosed>> {
+    async fn next_if_ready(&mut self) -> Option<Result<FromHive, ClosedByHive>> {
         let link = self.link.as_mut()?;
         tokio::select! {
             biased;
@@ -241,7 +241,7 @@ impl<L: SatelliteLink> FakeSatellite<L> {
         }
     }
 
-    async fn react_or_cut(&mut self, message: Result<FromHive, LinkClosed>) {
+    async fn react_or_cut(&mut self, message: Result<FromHive, ClosedByHive>) {
         match message {
             Ok(message) => self.react(&message).await.unwrap(),
             Err(_) => self.cut(),

@@ -6,7 +6,7 @@ use crate::message::{FromHive, FromSatellite};
 
 /// How a link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkClosed {
+pub struct ClosedByHive {
     /// The close code of the hive, if it sent one.
     pub code: Option<u16>,
 }
@@ -23,5 +23,5 @@ pub trait SatelliteLink: Send {
     fn flush(&mut self) -> impl Future<Output = Result<(), Self::Refusal>> + Send;
 
     /// The next message, or how the link has ended. Cancel-safe.
-    fn next(&mut self) -> impl Future<Output = Result<FromHive, LinkClosed>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<FromHive, ClosedByHive>> + Send;
 }

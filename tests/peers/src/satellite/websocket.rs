@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::{FakeSatellite, LinkClosed, SatelliteLink};
+use super::{ClosedByHive, FakeSatellite, SatelliteLink};
 use crate::message::{FromHive, FromSatellite};
 use crate::wait::PATIENCE;
 
@@ -108,16 +108,16 @@ impl SatelliteLink for WebSocketLink {
         self.socket.flush().await
     }
 
-    async fn next(&mut self) -> Result<FromHive, LinkClosed> {
+    async fn next(&mut self) -> Result<FromHive, ClosedByHive> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(FromHive::Control(serde_json::from_str(&text).unwrap())),
                 Some(Ok(Message::Binary(bytes))) => return Ok(FromHive::Frame(Frame::decode(bytes).unwrap())),
                 Some(Ok(Message::Close(frame))) => {
-                    return Err(LinkClosed { code: frame.map(|frame| frame.code.into()) });
+                    return Err(ClosedByHive { code: frame.map(|frame| frame.code.into()) });
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(LinkClosed { code: None }),
+                Some(Err(_)) | None => return Err(ClosedByHive { code: None }),
             }
         }
     }

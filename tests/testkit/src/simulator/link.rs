@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hive_core::wire::agent::{Handshake, SystemInfo, ToAgent, ToServer, close};
 use hive_test_peers::FromHive;
-use hive_test_peers::satellite::{LinkClosed, WebSocketLink};
+use hive_test_peers::satellite::{ClosedByHive, WebSocketLink};
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
@@ -43,8 +43,8 @@ impl From<Error> for SimulatedLinkEnd {
     }
 }
 
-impl From<LinkClosed> for SimulatedLinkEnd {
-    fn from(closed: LinkClosed) -> Self {
+impl From<ClosedByHive> for SimulatedLinkEnd {
+    fn from(closed: ClosedByHive) -> Self {
         match closed.code {
             Some(close::AUTH_FAILED) => Self::KeyRejected,
             Some(close::REPLACED) => Self::Replaced,
