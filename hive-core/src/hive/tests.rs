@@ -18,7 +18,7 @@ mod unreadable;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_test_peers::satellite::{LinkClosed, SatelliteLink};
+use hive_test_peers::satellite::{ClosedByHive, SatelliteLink};
 use hive_test_peers::{FakeSatellite, FromHive, FromSatellite};
 use hive_wire::agent::{Handshake, Metrics, ToAgent, ToServer};
 use hive_wire::api::RegistrationTokenCreate;
@@ -88,11 +88,11 @@ impl SatelliteLink for MemoryLink {
         Ok(())
     }
 
-    async fn next(&mut self) -> std::result::Result<FromHive, LinkClosed> {
+    async fn next(&mut self) -> std::result::Result<FromHive, ClosedByHive> {
         match self.end.next().await {
             Ok(Outgoing::Control(message)) => Ok(FromHive::Control(message)),
             Ok(Outgoing::Frame(frame)) => Ok(FromHive::Frame(frame)),
-            Err(close) => Err(LinkClosed { code: Some(close.code) }),
+            Err(close) => Err(ClosedByHive { code: Some(close.code) }),
         }
     }
 }
