@@ -18,7 +18,7 @@ mod users;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
+pub(crate) use access::{ApiKeysCommand, ApiKeysCreateArgs, Scope, TokensCommand, TokensCreateArgs};
 pub(crate) use api::{ApiArgs, Field as ApiField};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, RecordRef};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};

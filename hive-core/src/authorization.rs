@@ -4,7 +4,7 @@ use hive_wire::SatelliteId;
 use hive_wire::api::RegistrationTokenInfo;
 
 use crate::access::{AccessDecision, Permission, Principal, Resource, ResourceScope, may};
-use crate::store::{CommandRow, SatelliteRow, SatelliteStore, SessionRow};
+use crate::store::{SatelliteRow, SatelliteStore};
 use crate::{Error, Result};
 
 impl Resource for SatelliteRow {
@@ -14,27 +14,6 @@ impl Resource for SatelliteRow {
 
     fn scope(&self) -> ResourceScope<'_> {
         ResourceScope::Satellite { team: self.team_id, tags: &self.tags }
-    }
-}
-
-/// A command stays with the team in which it was given.
-impl Resource for CommandRow {
-    fn read_permission(&self) -> Permission {
-        Permission::SatellitesRead
-    }
-
-    fn scope(&self) -> ResourceScope<'_> {
-        ResourceScope::team(self.team_id)
-    }
-}
-
-impl Resource for SessionRow {
-    fn read_permission(&self) -> Permission {
-        Permission::SessionsOpen
-    }
-
-    fn scope(&self) -> ResourceScope<'_> {
-        ResourceScope::team(self.team_id)
     }
 }
 
@@ -111,6 +90,19 @@ pub(crate) async fn hidden_now(
         Err(hidden @ Error::SatelliteNotFound(_)) => Ok(Some(hidden)),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the tags of a satellite for a caller whose credential is limited to some. For any other caller nothing is read, and
+/// the answer is empty.
+pub(crate) async fn tags_for(
+    store: &dyn SatelliteStore,
+    principal: &Principal,
+    id: SatelliteId,
+) -> Result<Vec<String>> {
+    if principal.satellite_tags.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(store.satellite_get(id).await?.map(|row| row.tags).unwrap_or_default())
 }
 
 /// The error for a satellite that accepts no commands now.

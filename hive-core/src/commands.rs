@@ -21,6 +21,7 @@ mod open_jobs;
 mod overdue;
 pub(crate) mod payload;
 pub(crate) mod queue;
+pub(crate) mod redaction;
 mod reports;
 mod requeue;
 pub(crate) mod result;

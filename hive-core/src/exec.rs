@@ -105,12 +105,12 @@ impl CommandRouter for ServiceHandle<Exec> {
     async fn report(&self, id: CommandId) -> Result<Option<CommandReport>> {
         let commands = &self.service.commands;
         let row = commands.find_for(&self.principal, id, &Permission::SatellitesRead).await?;
-        Ok(row.map(|row| commands.command_report(row)))
+        Ok(row.map(|row| commands.command_report(&self.principal, row)))
     }
 
     async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
         let report = self.report(id).await?.ok_or_else(|| no_command(id))?;
-        report.output.read(channel, from).await
+        report.readable_output()?.read(channel, from).await
     }
 
     async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use futures_util::{StreamExt, stream};
 use hive_wire::api::{PlatformRole, Role};
-use hive_wire::{TeamId, UserId};
+use hive_wire::{TeamId, Timestamp, UserId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::access::{Credential, Principal};
 use crate::context::ServiceContext;
+use crate::networks::is_allowed_address;
 use crate::store::{ApiKeyOwner, IdentityStore};
 use crate::sync::lock;
 use crate::{Error, Result};
@@ -43,6 +44,8 @@ struct Issued {
 #[derive(Debug)]
 struct Grant {
     credential: Credential,
+    /// The address of the caller.
+    ip: Option<String>,
     /// The caller's rights when it was issued; `None` for a caller that the embedding program has authenticated.
     before: Option<GrantSnapshot>,
     revoked: OnceLock<RevokeReason>,
@@ -54,6 +57,7 @@ impl Grant {
     fn revoke_by(&self, state: &CredentialState) {
         let Some(before) = &self.before else { return };
         let reason = match state {
+            CredentialState::Valid(now) if !now.allows(self.ip.as_deref()) => Some(RevokeReason::Credential),
             CredentialState::Valid(now) => now.revoked_since(before),
             // Foreign now, but valid when the grant was issued: the row was deleted meanwhile.
             CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
@@ -72,19 +76,44 @@ impl Grant {
 struct GrantSnapshot {
     /// The hash of the key, or the generation of the login.
     credential_version: String,
+    /// The version of a key before its last rotation, during the overlap.
+    previous_version: Option<String>,
+    /// The networks from which a key may be used.
+    addresses: Option<Vec<String>>,
     role: PlatformRole,
     teams: BTreeMap<TeamId, Role>,
 }
 
 impl GrantSnapshot {
     fn new(credential_version: String, role: PlatformRole, teams: Vec<(TeamId, Role)>) -> Self {
-        Self { credential_version, role, teams: teams.into_iter().collect() }
+        let teams = teams.into_iter().collect();
+        Self { credential_version, previous_version: None, addresses: None, role, teams }
+    }
+
+    fn of_key(owner: ApiKeyOwner, now: Timestamp) -> Self {
+        let ApiKeyOwner { key, user, teams } = owner;
+        let previous = key.previous.filter(|previous| previous.until > now);
+        Self {
+            previous_version: previous.map(|previous| previous.hash),
+            addresses: key.addresses,
+            ..Self::new(key.hash, user.role, teams)
+        }
+    }
+
+    /// Whether the credential may be used from this address.
+    fn allows(&self, ip: Option<&str>) -> bool {
+        is_allowed_address(self.addresses.as_deref(), ip)
+    }
+
+    /// Whether what was issued with this version of the credential may go on.
+    fn accepts(&self, version: &str) -> bool {
+        self.credential_version == version || self.previous_version.as_deref() == Some(version)
     }
 
     /// Returns why a grant that was issued with `before` is revoked now; `None` if the caller has lost nothing.
     fn revoked_since(&self, before: &Self) -> Option<RevokeReason> {
         // A key that was rotated has another hash, and a user whose password was changed another generation.
-        if self.credential_version != before.credential_version {
+        if !self.accepts(&before.credential_version) {
             return Some(RevokeReason::Credential);
         }
         // A role of a newer version grants nothing here, so that losing it takes nothing away.
@@ -176,8 +205,13 @@ impl AccessGrants {
             CredentialState::Refused => return Err(Error::AuthInvalid),
             CredentialState::Foreign => None,
         };
-        let grant =
-            Arc::new(Grant { credential, before, revoked: OnceLock::new(), is_revoked: CancellationToken::new() });
+        let grant = Arc::new(Grant {
+            credential,
+            ip: principal.ip.clone(),
+            before,
+            revoked: OnceLock::new(),
+            is_revoked: CancellationToken::new(),
+        });
         // A right that is revoked between the read above and this insert is not seen by that revalidation. Housekeeping
         // revalidates all grants a few seconds later.
         let mut issued = lock(&self.issued);
@@ -272,7 +306,7 @@ impl AccessGrants {
             Credential::ApiKey(key, _) => match self.store.api_key_owner(key).await? {
                 None => CredentialState::Foreign,
                 Some(owner) if self.is_key_over(&owner) => CredentialState::Refused,
-                Some(owner) => CredentialState::Valid(GrantSnapshot::new(owner.key.hash, owner.user.role, owner.teams)),
+                Some(owner) => CredentialState::Valid(GrantSnapshot::of_key(owner, self.context.now())),
             },
             Credential::Login(id) => match self.store.user_get(id).await? {
                 None => CredentialState::Foreign,

@@ -144,8 +144,8 @@ impl Hive {
     /// Returns the principal of an API key.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
-    /// look the same. `RateLimited` where the mode does not suffice to decide.
+    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired, of a user who is disabled or from an
+    /// address that it does not allow: they look the same. `RateLimited` where the mode does not suffice to decide.
     pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, mode: VerifyMode) -> Result<Principal> {
         self.services().identity.authenticate_api_key(key, ip, mode).await
     }

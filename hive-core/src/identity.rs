@@ -3,8 +3,12 @@
 mod api_keys;
 pub(crate) mod auth_failures;
 pub(crate) mod authentication;
+pub(crate) mod configured_key;
 pub(crate) mod jwt;
 mod key_hash;
+mod key_limits;
+pub(crate) mod key_uses;
+pub(crate) mod losses;
 mod passwords;
 mod registration_tokens;
 pub(crate) mod service;
@@ -14,9 +18,9 @@ pub(crate) mod verifier;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
-    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut, User,
-    UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
+    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
+    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
@@ -42,11 +46,12 @@ pub trait Identity: Send + Sync {
     async fn user_list(&self, page: PageRequest) -> Result<Page<User>>;
     /// Returns a user; `None` where there is none, or the caller may not know of them.
     async fn user_get(&self, id: UserId) -> Result<Option<User>>;
-    /// Changes a user. Who is disabled loses all logins, and their API keys are refused until they are enabled again.
+    /// Changes a user. Who is disabled loses all logins and API keys. Queued commands and unused registration tokens that the user
+    /// may not make any more are revoked with it.
     ///
     /// # Errors
     /// `Conflict` where no global admin would be left who is not disabled.
-    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User>;
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<Changed<User>>;
     /// Gives a user a random password, which is in the answer and nowhere else. All their logins end; API keys stay.
     async fn user_password_reset(&self, id: UserId) -> Result<NewPassword>;
 
@@ -56,20 +61,25 @@ pub trait Identity: Send + Sync {
     async fn team_list(&self) -> Result<Vec<Team>>;
     /// Lists a team's members by name, for its admins.
     async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>>;
-    /// Makes a user a member of a team, or changes what they are there.
-    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember>;
-    /// Takes a user out of a team.
-    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()>;
+    /// Makes a user a member of a team, or changes what they are there. A lower role revokes what needs a higher one, as in
+    /// [`user_update`](Self::user_update).
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>>;
+    /// Takes a user out of a team, and revokes what they lose with it.
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork>;
 
-    /// Makes an API key for the caller. Its secret is in the answer and nowhere else.
+    /// Makes an API key for the caller. Its secret is in the answer and nowhere else. A key that is made with a key has no more
+    /// rights than that, ends no later, and is revoked with it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a permission that the caller has not, or a limit that is wider than that of the caller's key.
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey>;
     /// Lists the caller's API keys.
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>>;
-    /// Gives one of the caller's API keys another secret, which is in the answer and nowhere else. The one before is dead
-    /// at once; the key's end stays.
-    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey>;
-    /// Revokes one of the caller's API keys, at once.
-    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()>;
+    /// Gives one of the caller's API keys another secret, which is in the answer and nowhere else. The one before is accepted for
+    /// the overlap, and not after it; the key's end stays.
+    async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey>;
+    /// Revokes one of the caller's API keys, at once, with all that was made with it. A global admin revokes those of others too.
+    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<RevokedWork>;
 
     /// Makes a registration token: global ones by global admins, a team's by its admins.
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken>;

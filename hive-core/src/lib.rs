@@ -31,6 +31,7 @@ pub mod keys;
 pub mod link;
 mod link_handler;
 mod links;
+mod networks;
 mod observers;
 mod retention;
 mod retry;

@@ -15,6 +15,7 @@ pub(crate) mod registration;
 mod registry;
 pub(crate) mod reported_text;
 mod tags;
+mod taken_names;
 mod takeover;
 mod targets;
 mod view;

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use hive_core::HiveApi;
-use hive_core::wire::api::ApiKeyCreate;
+use hive_core::wire::api::ApiKeyRotate;
 
 use crate::lookup::find_satellite_id;
-use crate::records::{ApiKey, NewApiKey, NewRegistrationToken, RegistrationToken, RegistrationTokenOptions, parse_id};
+use crate::records::{
+    ApiKey, ApiKeyOptions, NewApiKey, NewRegistrationToken, RegistrationToken, RegistrationTokenOptions, parse_id,
+};
 use crate::{Hive, HiveError};
 
 #[uniffi::export]
 impl Hive {
     /// Makes an API key for the caller. This is the only time that its secret is shown.
-    pub async fn api_key_create(&self, name: String, expires_in_hours: Option<u32>) -> Result<NewApiKey, HiveError> {
+    pub async fn api_key_create(&self, name: String, options: ApiKeyOptions) -> Result<NewApiKey, HiveError> {
         let create = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.identity().api_key_create(ApiKeyCreate { name, expires_in_hours }).await?.into())
+            Ok(hive.identity().api_key_create(options.named(name)).await?.into())
         };
         self.call(create).await
     }
@@ -27,14 +29,19 @@ impl Hive {
         self.call(list).await
     }
 
-    /// Gives one of the caller's API keys another secret. The former secret is invalid at once.
-    pub async fn api_key_rotate(&self, key: String) -> Result<NewApiKey, HiveError> {
-        self.call(|hive| async move { Ok(hive.identity().api_key_rotate(parse_id("key", &key)?).await?.into()) }).await
+    /// Gives one of the caller's API keys another secret. The former secret is accepted for so many seconds more.
+    pub async fn api_key_rotate(&self, key: String, overlap_seconds: u32) -> Result<NewApiKey, HiveError> {
+        self.call(move |hive| async move {
+            let rotate = ApiKeyRotate { overlap_seconds };
+            Ok(hive.identity().api_key_rotate(parse_id("key", &key)?, rotate).await?.into())
+        })
+        .await
     }
 
-    /// Revokes one of the caller's API keys, at once.
+    /// Revokes one of the caller's API keys and what was made with it, at once.
     pub async fn api_key_revoke(&self, key: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.identity().api_key_revoke(parse_id("key", &key)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.identity().api_key_revoke(parse_id("key", &key)?).await.map(drop)?) })
+            .await
     }
 
     /// Makes a registration token. This is the only time that its secret is shown.

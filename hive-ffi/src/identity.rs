@@ -39,8 +39,7 @@ impl Hive {
         self.call(list).await
     }
 
-    /// Changes a user, named by their id or login name. A disabled user loses all logins, and their API keys are refused until
-    /// they are enabled again.
+    /// Changes a user, named by their id or login name. A disabled user loses all logins and API keys.
     pub async fn user_update(
         &self,
         user: String,
@@ -53,6 +52,7 @@ impl Hive {
                 .identity()
                 .user_update(id, UserUpdate { role: is_admin.map(platform_role), disabled })
                 .await?
+                .value
                 .into())
         };
         self.call(change).await
@@ -81,7 +81,7 @@ impl Hive {
         let put = |hive: Arc<dyn HiveApi>| async move {
             let role: Role = parse_enum("role", &role, "one of viewer, operator, admin")?;
             let team = find_team(hive.as_ref(), &team).await?;
-            Ok(hive.identity().team_member_put(team, TeamMemberPut { username, role }).await?.into())
+            Ok(hive.identity().team_member_put(team, TeamMemberPut { username, role }).await?.value.into())
         };
         self.call(put).await
     }
@@ -94,7 +94,7 @@ impl Hive {
             let members = hive.identity().team_member_list(team).await?;
             let member = members.iter().find(|member| member.username == user || member.user_id.to_string() == user);
             let member = member.ok_or_else(|| missing("user", &user))?;
-            Ok(hive.identity().team_member_remove(team, member.user_id).await?)
+            Ok(hive.identity().team_member_remove(team, member.user_id).await.map(drop)?)
         };
         self.call(remove).await
     }

@@ -24,7 +24,9 @@ pub use audit::{AuditEntry, AuditFilter, AuditVerification};
 pub use command::{Command, PowerAction, Priority};
 pub use command_result::{CommandInfo, CommandResult};
 pub(crate) use convert::{parse_enum, parse_id};
-pub use credentials::{ApiKey, NewApiKey, NewRegistrationToken, RegistrationToken, RegistrationTokenOptions};
+pub use credentials::{
+    ApiKey, ApiKeyOptions, NewApiKey, NewRegistrationToken, RegistrationToken, RegistrationTokenOptions,
+};
 pub use exec_event::{Channel, ExecEvent};
 pub use identity::{Me, NewUser, Team, TeamMember, User};
 pub use job::{FanOut, FanOutOptions, Job, JobEvent, JobTarget};

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
+mod api_keys;
 mod audit;
 mod backup;
 mod bad_days;
@@ -39,3 +40,4 @@ mod storm;
 mod support;
 mod teams;
 mod telemetry;
+mod tenancy;

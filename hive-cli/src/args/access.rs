@@ -1,8 +1,12 @@
 //! API keys and registration tokens.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::api::TokenScope;
 use hive_core::wire::{ApiKeyId, RegistrationTokenId};
+
+use super::moment::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
@@ -75,28 +79,63 @@ impl From<Scope> for TokenScope {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeysCommand {
     /// Create a key and print it once
-    #[command(after_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
-    Create {
-        /// A description of its purpose
-        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
-        name: String,
-        /// Its lifetime [default: unlimited]
-        #[arg(long, value_name = "HOURS")]
-        expires_in_hours: Option<u32>,
-    },
+    Create(ApiKeysCreateArgs),
     /// List your keys, without their secrets
     #[command(after_help = "Example:\n  hive api-keys list")]
     List,
-    /// Give a key a new secret and print it once; the old secret is revoked at once
-    #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    /// Give a key a new secret and print it once; the old secret is revoked at once, or after --overlap
+    #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d --overlap 1h")]
     Rotate {
         /// Its id
         id: ApiKeyId,
+        /// How long the old secret stays valid, such as 30m or 2h, at most 7d
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        overlap: Option<Duration>,
     },
-    /// Revoke a key, at once
+    /// Revoke a key and all that was made with it, at once
     #[command(after_help = "Example:\n  hive api-keys revoke key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
         id: ApiKeyId,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Only the key is printed, so that a script can read it.
+
+A key can do what you can do now. Each option limits it further; what you lose later, it loses too.
+
+Examples:
+  hive api-keys create --name 'nightly backup' --expires-in 30d
+  hive api-keys create --name ci --scope satellites.read --scope satellites.exec --satellites tag:staging \\
+    --address 192.0.2.0/24")]
+pub(crate) struct ApiKeysCreateArgs {
+    /// A description of its purpose
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    pub(crate) name: String,
+    /// Limit it to this permission, such as satellites.read; may be repeated
+    #[arg(long, value_name = "PERMISSION")]
+    pub(crate) scope: Vec<String>,
+    /// Limit it to the satellites with this tag, such as tag:staging; may be repeated
+    #[arg(long, value_name = "tag:TAG")]
+    pub(crate) satellites: Vec<String>,
+    /// Accept it from this network or address alone, such as 192.0.2.0/24; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) address: Vec<String>,
+    /// Its lifetime in whole hours or days, such as 12h or 90d [default: unlimited]
+    #[arg(long, value_name = "DURATION", value_parser = parse_hours, conflicts_with = "expires_in_hours")]
+    pub(crate) expires_in: Option<u32>,
+    /// Its lifetime in hours
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) expires_in_hours: Option<u32>,
+    /// The most calls in a minute [default: unlimited]
+    #[arg(long, value_name = "CALLS")]
+    pub(crate) rate_per_minute: Option<u32>,
+}
+
+fn parse_hours(text: &str) -> Result<u32, String> {
+    let seconds = parse_duration(text)?.as_secs();
+    let hours = u32::try_from(seconds / 3600).ok().filter(|hours| u64::from(*hours) * 3600 == seconds);
+    hours.ok_or_else(|| "must be whole hours or days, such as 12h or 90d".to_owned())
 }

@@ -36,6 +36,11 @@ impl FromStr for Moment {
     }
 }
 
+/// Reads a duration such as `30m` or `7d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "must be a duration such as 30s, 5m, 2h or 7d".to_owned())
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let unit = match text.chars().last()? {
         's' => 1,

@@ -37,13 +37,13 @@ Examples:
         #[arg(value_enum)]
         role: UserRole,
     },
-    /// Disable a user: logins and keys are refused at once
+    /// Disable a user: logins end, and keys are revoked, at once
     #[command(after_help = "Example:\n  hive users disable anna")]
     Disable {
         /// The user's name or id
         user: String,
     },
-    /// Enable a user again, with the same keys
+    /// Enable a user again; keys that were revoked stay revoked
     #[command(after_help = "Example:\n  hive users enable anna")]
     Enable {
         /// The user's name or id

@@ -65,7 +65,7 @@ async fn with_password(args: &LoginArgs) -> Result<NewLogin> {
         error => error.into(),
     })?;
     // The session of the login expires; the API key made with it does not.
-    let key = hive.identity().api_key_create(ApiKeyCreate { name: key_name(), expires_in_hours: None }).await?;
+    let key = hive.identity().api_key_create(ApiKeyCreate { name: key_name(), ..ApiKeyCreate::default() }).await?;
     Ok(NewLogin { hive, username, id: key.info.id, api_key: key.api_key.into() })
 }
 

@@ -42,7 +42,7 @@ async fn revoke(profile: &Profile) -> Result<()> {
             None => hive.identity().me().await?.api_key_id,
         };
         match id {
-            Some(id) => hive.identity().api_key_revoke(id).await,
+            Some(id) => hive.identity().api_key_revoke(id).await.map(drop),
             None => Ok(()),
         }
     };

@@ -36,7 +36,7 @@ async fn members(api: &dyn HiveApi, printer: Printer, command: MembersCommand) -
             for username in users {
                 // A put: adding a member again changes the role.
                 let member = TeamMemberPut { username, role: role.into() };
-                added.push(api.identity().team_member_put(team, member).await?);
+                added.push(api.identity().team_member_put(team, member).await?.value);
             }
             show(printer, &added)
         }
@@ -46,12 +46,13 @@ async fn members(api: &dyn HiveApi, printer: Printer, command: MembersCommand) -
             // All names are checked before the first member is removed: a mistyped one changes nothing.
             let members_to_remove: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
             let members_to_remove = members_to_remove?;
+            let mut revoked = Vec::new();
             for member in &members_to_remove {
-                api.identity().team_member_remove(id, member.user_id).await?;
+                revoked.push(api.identity().team_member_remove(id, member.user_id).await?);
             }
             let names: Vec<_> = members_to_remove.iter().map(|member| member.username.as_str()).collect();
             let sentence = format!("{} is not in {team} any more", names.join(", "));
-            printer.report(&json!({ "team": id, "removed": names }), &sentence)
+            printer.report(&json!({ "team": id, "removed": names, "revoked": revoked }), &sentence)
         }
     }
 }

@@ -5,6 +5,7 @@ use hive_core::wire::credential::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use super::api_keys::with;
 use super::{or_empty, wire_name};
 use crate::args::UsersCommand;
 use crate::error::{CliError, Result};
@@ -47,7 +48,15 @@ async fn set_enabled(api: &dyn HiveApi, printer: Printer, user: &str, is_enabled
 
 async fn change(api: &dyn HiveApi, printer: Printer, user: &str, update: UserUpdate) -> Result<()> {
     let id = lookup::user(api, user).await?.id;
-    show(printer, &api.identity().user_update(id, update).await?)
+    let changed = api.identity().user_update(id, update).await?;
+    printer.show(&changed, |changed| {
+        let mut pairs = pairs(changed);
+        pairs.push((
+            "revoked",
+            changed.revoked.map(|revoked| with(&revoked).trim_start_matches(", with ").to_owned()).unwrap_or_default(),
+        ));
+        TextTable::pairs(pairs)
+    })
 }
 
 /// Changes the caller's password.
@@ -75,14 +84,16 @@ fn row(user: &User) -> [String; 5] {
 }
 
 fn show(printer: Printer, user: &User) -> Result<()> {
-    printer.show(user, |user| {
-        TextTable::pairs([
-            ("username", user.username.clone()),
-            ("id", user.id.to_string()),
-            ("role", wire_name(&user.role)),
-            ("created", user.created_at.to_string()),
-            ("state", state(user)),
-            ("disabled", or_empty(user.disabled_at)),
-        ])
-    })
+    printer.show(user, |user| TextTable::pairs(pairs(user)))
+}
+
+fn pairs(user: &User) -> Vec<(&'static str, String)> {
+    vec![
+        ("username", user.username.clone()),
+        ("id", user.id.to_string()),
+        ("role", wire_name(&user.role)),
+        ("created", user.created_at.to_string()),
+        ("state", state(user)),
+        ("disabled", or_empty(user.disabled_at)),
+    ]
 }

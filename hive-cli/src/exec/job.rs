@@ -202,6 +202,7 @@ mod tests {
             deadline_at: Timestamp::from_micros(0),
             cancelled_at: None,
             finished_at: None,
+            redacted: false,
         }
     }
 

@@ -76,6 +76,11 @@ impl Principal {
         self.credential.user()
     }
 
+    /// Whether its key has less than all rights of its owner.
+    pub fn is_limited(&self) -> bool {
+        self.scopes.is_some() || self.satellite_tags.is_some()
+    }
+
     /// Returns the principal as an actor of the audit log.
     pub fn actor(&self) -> Actor {
         // The key and not its user: one user has several keys, and the record must show which of them was used.

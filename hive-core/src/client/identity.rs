@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
-    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut, User,
-    UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
+    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
+    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
@@ -43,7 +43,7 @@ impl Identity for Client {
         present(self.transport.fetch(self.transport.get(&["api", "v1", "users", &id.to_string()])).await)
     }
 
-    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User> {
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<Changed<User>> {
         let path = ["api", "v1", "users", &id.to_string()];
         self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
     }
@@ -64,14 +64,14 @@ impl Identity for Client {
         self.transport.fetch(self.transport.get(&["api", "v1", "teams", &team.to_string(), "members"])).await
     }
 
-    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember> {
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>> {
         let path = ["api", "v1", "teams", &team.to_string(), "members"];
         self.transport.fetch(self.transport.request(Method::PUT, &path).json(&member)).await
     }
 
-    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()> {
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork> {
         let path = ["api", "v1", "teams", &team.to_string(), "members", &user.to_string()];
-        self.transport.call(self.transport.request(Method::DELETE, &path)).await
+        self.transport.fetch(self.transport.request(Method::DELETE, &path)).await
     }
 
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {
@@ -82,12 +82,14 @@ impl Identity for Client {
         self.transport.fetch(self.transport.get(&API_KEYS)).await
     }
 
-    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey> {
-        self.transport.fetch(self.transport.post(&["api", "v1", "api-keys", &id.to_string(), "rotate"])).await
+    async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {
+        let path = ["api", "v1", "api-keys", &id.to_string(), "rotate"];
+        self.transport.fetch(self.transport.post(&path).json(&rotate)).await
     }
 
-    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()> {
-        self.delete(API_KEYS, &id.to_string()).await
+    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<RevokedWork> {
+        let path = ["api", "v1", "api-keys", &id.to_string()];
+        self.transport.fetch(self.transport.request(Method::DELETE, &path)).await
     }
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {

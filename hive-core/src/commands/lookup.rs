@@ -4,9 +4,10 @@ use hive_wire::api::{CommandInfo, Page, PageRequest};
 use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
+use super::redaction::{may_read, redact_command};
 use super::result::info;
-use crate::access::{Permission, Principal, Resource as _, visible_scope};
-use crate::authorization::{authorize, hidden_now};
+use crate::access::{Permission, Principal, ResourceScope, visible_scope};
+use crate::authorization::{authorize, hidden_now, tags_for};
 use crate::store::CommandRow;
 use crate::validate::row_range;
 use crate::{Error, Result};
@@ -23,7 +24,9 @@ impl Commands {
             return Ok(None);
         };
         let hidden = || Error::NotFound { what: "command", id: id.to_string() };
-        match authorize(principal, permission, row.scope(), hidden) {
+        let tags = tags_for(self.satellite_store.as_ref(), principal, row.satellite_id).await?;
+        let scope = ResourceScope::Satellite { team: row.team_id, tags: &tags };
+        match authorize(principal, permission, scope, hidden) {
             Ok(()) => Ok(Some(row)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -46,7 +49,15 @@ impl Commands {
         if let Some(hidden) = hidden.filter(|_| total == 0) {
             return Err(hidden);
         }
-        let items = rows.into_iter().map(info).collect();
+        let items = rows.into_iter().map(|row| {
+            let is_readable = may_read(principal, [row.team_id]);
+            let mut info = info(row);
+            if !is_readable {
+                redact_command(&mut info);
+            }
+            info
+        });
+        let items = items.collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 }

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 use super::Commands;
 use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef, WatchedCommand};
+use super::redaction::{may_read, redact_command};
+use crate::access::Principal;
 use crate::commands::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
@@ -39,6 +41,17 @@ struct HiveOutput {
 impl OutputSource for HiveOutput {
     async fn read(&self, channel: Channel, from: u64) -> Result<Bytes> {
         self.commands.output_from(self.id, channel, from, READ_AT_ONCE).await
+    }
+}
+
+/// The output of a command whose output the caller may not read.
+#[derive(Debug)]
+struct NoOutput;
+
+#[async_trait]
+impl OutputSource for NoOutput {
+    async fn read(&self, _: Channel, _: u64) -> Result<Bytes> {
+        Ok(Bytes::new())
     }
 }
 
@@ -126,9 +139,15 @@ impl Commands {
     }
 
     /// Returns a stored command with a reader of its output.
-    pub(crate) fn command_report(self: &Arc<Self>, row: CommandRow) -> CommandReport {
+    pub(crate) fn command_report(self: &Arc<Self>, principal: &Principal, row: CommandRow) -> CommandReport {
         let output = self.output_reader(row.id);
-        CommandReport::new(info(row), output)
+        let is_readable = may_read(principal, [row.team_id]);
+        let mut info = info(row);
+        if is_readable {
+            return CommandReport::new(info, output);
+        }
+        redact_command(&mut info);
+        CommandReport::new(info, OutputReader::new(NoOutput))
     }
 
     /// Puts the output of a command into its report, unless it is large.
@@ -220,6 +239,7 @@ pub(super) fn info(row: CommandRow) -> CommandInfo {
         created_at: row.created_at,
         expires_at: row.expires_at,
         finished_at: row.finished_at,
+        redacted: false,
     }
 }
 

@@ -1,9 +1,10 @@
-//! Commands that end because their satellite is removed or given to another team.
+//! Commands that end because their satellite is removed or given to another team, or because their author has lost the right.
 //!
 //! The store ends them in the transaction of the change, and stores no more for the satellite as it was. What this process has of
 //! them follows: callers are told, and the satellite is asked to end what it runs, over the link that it still has. A satellite
 //! that is away is asked with its next link.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,13 +13,15 @@ use hive_wire::SatelliteId;
 use hive_wire::stream::Lane;
 use tracing::warn;
 
-use super::Commands;
 use super::in_flight::RevokedCommand;
 use super::links::CommandLink;
 use super::payload::MAX_LIFE;
+use super::{CommandEvent, Commands};
 use crate::Result;
+use crate::identity::losses::IdentityObserver;
 use crate::satellites::{Revocation, SatelliteObserver};
 use crate::settings::MAX_LOST_GRACE;
+use crate::store::CancelledCommand;
 
 /// The most commands that a satellite is asked to end with a new link.
 const MAX_CANCELS: u32 = 1000;
@@ -44,6 +47,23 @@ impl SatelliteObserver for Commands {
         // What was queued before the satellite could be used runs now.
         if let Some(link) = self.links.get(satellite) {
             self.start_delivery(link);
+        }
+    }
+}
+
+#[async_trait]
+impl IdentityObserver for Commands {
+    async fn on_cancelled(self: Arc<Self>, commands: &[CancelledCommand]) {
+        self.open.mark_stale();
+        let mut jobs = BTreeSet::new();
+        for CancelledCommand { id, satellite_id, job_id } in commands {
+            // Those who wait for it are woken; nothing of it is in flight, because it was queued.
+            self.in_flight.end(*id, None);
+            self.free_slot(*satellite_id, *id);
+            jobs.extend(job_id);
+        }
+        for job in jobs {
+            self.emit(&CommandEvent::JobChanged { job });
         }
     }
 }

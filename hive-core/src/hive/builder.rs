@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tracing::warn;
 
 use super::services::{ServiceParts, Services};
@@ -12,6 +13,7 @@ use crate::clock::ClockAndRng;
 use crate::context::DatabaseDisk;
 #[cfg(test)]
 use crate::context::DiskSpaceMonitor;
+use crate::identity::configured_key::ConfiguredKey;
 use crate::keys::{Keys, KeysError};
 use crate::store::{self, Database, Fingerprints, Store, TelemetryStore};
 use crate::{Error, Result};
@@ -29,6 +31,7 @@ pub struct HiveBuilder {
     accepts_other_keys: bool,
     source: ClockAndRng,
     settings: Settings,
+    admin_api_key: Option<SecretString>,
     #[cfg(test)]
     disk_space: Option<DiskSpaceMonitor>,
 }
@@ -99,6 +102,14 @@ impl HiveBuilder {
         self
     }
 
+    /// Accepts this API key as that of an admin who is no user. It is never stored. A key of less than 32 characters or a
+    /// placeholder is refused by [`build`](Self::build).
+    #[must_use]
+    pub fn admin_api_key(mut self, key: SecretString) -> Self {
+        self.admin_api_key = Some(key);
+        self
+    }
+
     /// Reads the space of the database's disk in another way.
     #[cfg(test)]
     pub(crate) fn disk_space(mut self, disk_space: DiskSpaceMonitor) -> Self {
@@ -108,6 +119,7 @@ impl HiveBuilder {
 
     /// Opens storage and keys and starts the hive. Must be called within a tokio runtime.
     pub async fn build(self) -> Result<Hive> {
+        let admin_key = self.admin_api_key.as_ref().map(ConfiguredKey::new).transpose()?;
         if let Some(dir) = &self.data_dir {
             store::private_files::create_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
         }
@@ -151,7 +163,8 @@ impl HiveBuilder {
             Some(telemetry) => telemetry,
             None => open_telemetry(&database.map_err(Error::internal)?, is_new).await?,
         };
-        let parts = ServiceParts { hive, store, telemetry, keys, source: self.source, settings: self.settings, disk };
+        let (source, settings) = (self.source, self.settings);
+        let parts = ServiceParts { hive, store, telemetry, keys, source, settings, disk, admin_key };
         let services = Services::build(parts, self.data_dir.as_deref()).await?;
         let housekeeping = services.start_housekeeping();
         Ok(Hive { inner: Arc::new(HiveInner { services, housekeeping, is_new }) })

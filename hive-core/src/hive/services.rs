@@ -15,6 +15,9 @@ use crate::exec::Exec;
 use crate::grants::AccessGrants;
 use crate::housekeeping::{Concern, Housekeeping, PRUNE_INTERVAL};
 use crate::identity::auth_failures::AuthFailures;
+use crate::identity::configured_key::ConfiguredKey;
+use crate::identity::key_uses::STORE_INTERVAL;
+use crate::identity::losses::IdentityObserver;
 use crate::identity::service::IdentityService;
 use crate::jobs::Jobs;
 use crate::keys::Keys;
@@ -60,12 +63,14 @@ pub(super) struct ServiceParts {
     pub(super) settings: Settings,
     /// Where the database is a file.
     pub(super) disk: Option<DatabaseDisk>,
+    /// The admin key of the configuration.
+    pub(super) admin_key: Option<ConfiguredKey>,
 }
 
 impl Services {
     /// Builds the services. `data_dir` is where the head of the audit log is noted.
     pub(super) async fn build(parts: ServiceParts, data_dir: Option<&Path>) -> Result<Self> {
-        let ServiceParts { hive, store, telemetry, keys, source, settings, disk } = parts;
+        let ServiceParts { hive, store, telemetry, keys, source, settings, disk, admin_key } = parts;
         let audit_head = match data_dir {
             Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone(), &keys.audit.public_key()).await?)),
             None => None,
@@ -76,8 +81,14 @@ impl Services {
         let events = Arc::new(Events::new(grants.clone(), context.source()));
         let audit = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
         let auth_failures = Arc::new(AuthFailures::start(store.clone(), context.clone()));
-        let identity =
-            IdentityService::new(&store, keys.clone(), grants.clone(), auth_failures.clone(), context.clone());
+        let identity = IdentityService::new(
+            &store,
+            keys.clone(),
+            grants.clone(),
+            auth_failures.clone(),
+            admin_key,
+            context.clone(),
+        );
         let identity = Arc::new(identity);
         let links = Arc::new(Links::default());
         let telemetry = Arc::new(Telemetry::new(telemetry, context.clone()));
@@ -149,13 +160,15 @@ impl Services {
         self.satellites.observe(weak(&self.jobs));
         self.satellites.observe(weak(&self.sessions));
         self.commands.observe(Arc::downgrade(&self.jobs) as _);
+        let commands: std::sync::Weak<dyn IdentityObserver> = Arc::<Commands>::downgrade(&self.commands);
+        self.identity.observe(commands);
     }
 
     /// Starts what the hive does by itself.
     pub(super) fn start_housekeeping(&self) -> Arc<Housekeeping> {
         let settings = self.context.settings();
         let every = settings.sweep_interval;
-        let Self { grants, auth_failures, links, telemetry, satellites, commands, jobs, sessions, .. } = self;
+        let Self { grants, auth_failures, identity, links, telemetry, satellites, commands, jobs, sessions, .. } = self;
         let (context, disk) = (self.context.clone(), self.context.clone());
         let mut concerns = vec![
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
@@ -175,6 +188,10 @@ impl Services {
             Concern::new("session sizes", tick_interval(settings), sessions, |sessions| async move {
                 sessions.store_sizes().await
             }),
+            Concern::new("API key uses", STORE_INTERVAL, identity, |identity| async move {
+                identity.store_key_uses().await
+            })
+            .also_at_shutdown(),
             Concern::new("access grants", every, grants, |grants| async move {
                 grants.revalidate_all().await;
                 Ok(())

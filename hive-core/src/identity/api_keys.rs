@@ -1,24 +1,25 @@
 //! API keys of users.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use hive_wire::api::{ApiKeyCreate, ApiKeyInfo, NewApiKey};
+use hive_wire::api::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, NewApiKey, RevokedWork};
 use hive_wire::credential::user_key;
 use hive_wire::{ApiKeyId, UserId};
 use serde_json::json;
 
+use super::key_limits::KeyLimits;
 use super::service::IdentityService;
 use super::verifier::hash_key;
-use crate::access::{Permission, Principal};
+use crate::access::{AccessDecision, Credential, Permission, Principal, ResourceScope, may};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::clock::ClockAndRng;
-use crate::store::ApiKeyRow;
-use crate::validate::{check_hours, check_note};
+use crate::store::{ApiKeyRow, KeyRotation};
+use crate::validate::{check_note, check_range};
 use crate::{Error, Result};
 
-/// The longest life of an API key that has an end: ten years, in hours.
-const MAX_KEY_HOURS: u32 = 10 * 365 * 24;
+/// The longest overlap of a rotation, in seconds: a week.
+const MAX_OVERLAP: u32 = 7 * 24 * 3600;
 
 impl IdentityService {
     /// Creates an API key for a user.
@@ -30,54 +31,130 @@ impl IdentityService {
     ) -> Result<NewApiKey> {
         check_note("name", Some(&key.name))?;
         let (id, now) = (ApiKeyId::new(self.context.seed()), self.context.now());
-        let life = key.expires_in_hours.map(|hours| check_hours(hours, MAX_KEY_HOURS)).transpose()?;
+        let maker = self.key_of(principal).await?;
+        let KeyLimits { parent, scopes, satellite_tags, addresses, rate_per_minute, expires_at } =
+            KeyLimits::checked(&key, principal, maker.as_ref(), now)?;
         let secret = key_secret(self.context.source());
+        let details = json!({
+            "user_id": user, "name": key.name, "scopes": scopes, "satellite_tags": satellite_tags, "addresses": addresses,
+            "parent_id": parent, "expires_at": expires_at,
+        });
         let row = ApiKeyRow {
             id,
             user_id: user,
             name: key.name,
             hash: hash_key(&secret, self.context.source()),
-            // A key that is created with a key has no more rights than that.
-            scopes: principal.scopes.clone(),
+            parent,
+            previous: None,
+            scopes,
+            satellite_tags,
+            addresses,
+            rate_per_minute,
             created_at: now,
-            expires_at: life.map(|life| now.plus(life)),
+            expires_at,
+            last_used_at: None,
             revoked_at: None,
         };
-        let details = json!({ "user_id": user, "name": row.name });
         let record = record(&self.context, principal, AuditAction::ApiKeyCreate, Subject::new(id), details);
         self.store.api_key_create(row.clone(), record).await?;
-        Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
+        Ok(NewApiKey { api_key: user_key(id, &secret), info: self.key_info(row) })
     }
 
     pub(super) async fn list_api_keys(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
         let rows = self.store.api_key_list(user).await?;
-        Ok(rows.into_iter().map(info).collect())
+        Ok(rows.into_iter().map(|row| self.key_info(row)).collect())
     }
 
-    pub(super) async fn rotate_api_key(&self, principal: &Principal, user: UserId, id: ApiKeyId) -> Result<NewApiKey> {
+    pub(super) async fn rotate_api_key(
+        &self,
+        principal: &Principal,
+        user: UserId,
+        id: ApiKeyId,
+        rotate: ApiKeyRotate,
+    ) -> Result<NewApiKey> {
+        check_range("overlap_seconds", rotate.overlap_seconds, 0, MAX_OVERLAP)?;
         let keys = self.store.api_key_list(user).await?;
         let key = keys.into_iter().find(|key| key.id == id).ok_or_else(|| no_api_key(id))?;
-        // Scopes never change, so that this check still holds when the key is rotated below.
-        if !may_no_more_than(key.scopes.as_ref(), principal.scopes.as_ref()) {
+        // Limits never change, so that this check still holds when the key is rotated below.
+        let own = self.key_of(principal).await?;
+        if !KeyLimits::from(&key).is_within(&KeyLimits::of_caller(principal, own.as_ref())) {
             return Err(Error::Forbidden("the key may more than the one it is rotated with".into()));
         }
         let source = self.context.source();
-        let secret = key_secret(source);
-        let details = json!({ "user_id": user });
+        let (secret, now) = (key_secret(source), source.now());
+        let overlap = Duration::from_secs(rotate.overlap_seconds.into());
+        let overlap_until = (rotate.overlap_seconds > 0).then(|| now.plus(overlap));
+        let details = json!({ "user_id": user, "overlap_until": overlap_until });
         let record = record(&self.context, principal, AuditAction::ApiKeyRotate, Subject::new(id), details);
-        let rotated = self.store.api_key_rotate(id, user, hash_key(&secret, source), source.now(), record).await?;
+        let rotation = KeyRotation { hash: hash_key(&secret, source), overlap_until, now };
+        let rotated = self.store.api_key_rotate(id, user, rotation, record).await?;
         // Also where nothing was rotated: then the key has ended, and the streams that it opened end here.
         self.grants.revalidate(user).await;
         let row = rotated.ok_or_else(|| Error::Conflict("the API key was revoked before or has expired".into()))?;
-        Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
+        Ok(NewApiKey { api_key: user_key(id, &secret), info: self.key_info(row) })
     }
 
-    pub(super) async fn revoke_api_key(&self, principal: &Principal, user: UserId, id: ApiKeyId) -> Result<()> {
-        let record = record(&self.context, principal, AuditAction::ApiKeyRevoke, Subject::new(id), json!({}));
-        let is_revoked = self.store.api_key_revoke(id, user, self.context.now(), record).await?;
+    pub(super) async fn revoke_api_key(&self, principal: &Principal, id: ApiKeyId) -> Result<RevokedWork> {
+        let owner = self.key_owner_for(principal, id).await?;
+        let details = json!({ "user_id": owner });
+        let record = record(&self.context, principal, AuditAction::ApiKeyRevoke, Subject::new(id), details);
+        let losses = self.store.api_key_revoke(id, owner, self.context.now(), record).await?;
         // Before the answer, so that no stream of the key goes on when the caller reads that it is revoked.
-        self.grants.revalidate(user).await;
-        is_revoked.then_some(()).ok_or_else(|| no_api_key(id))
+        let revoked = self.follow_losses(owner, &losses.clone().unwrap_or_default()).await;
+        losses.map(|_| revoked).ok_or_else(|| no_api_key(id))
+    }
+
+    /// Returns the owner of a key that the principal may revoke: itself, or anybody with `api_keys.any`.
+    async fn key_owner_for(&self, principal: &Principal, id: ApiKeyId) -> Result<UserId> {
+        if may(principal, &Permission::ApiKeysAny, ResourceScope::Platform) == AccessDecision::Allow {
+            let owner = self.store.api_key_owner(id).await?.ok_or_else(|| no_api_key(id))?;
+            return Ok(owner.user.id);
+        }
+        principal.user().ok_or_else(|| no_api_key(id))
+    }
+
+    /// Returns the key with which a principal acts.
+    pub(super) async fn key_of(&self, principal: &Principal) -> Result<Option<ApiKeyRow>> {
+        let Credential::ApiKey(id, _) = principal.credential else { return Ok(None) };
+        let owner = self.store.api_key_owner(id).await?;
+        // An embedding program may vouch for a key that this hive does not have: its principal has the limits that there are.
+        Ok(owner.map(|owner| owner.key))
+    }
+
+    /// A key as its owner sees it.
+    fn key_info(&self, row: ApiKeyRow) -> ApiKeyInfo {
+        let ApiKeyRow {
+            id,
+            user_id,
+            name,
+            hash: _,
+            parent,
+            previous,
+            scopes,
+            satellite_tags,
+            addresses,
+            rate_per_minute,
+            created_at,
+            expires_at,
+            last_used_at,
+            revoked_at,
+        } = row;
+        let overlap = previous.map(|previous| previous.until);
+        ApiKeyInfo {
+            id,
+            name,
+            user_id,
+            created_at,
+            expires_at,
+            revoked_at,
+            last_used_at: last_used_at.max(self.key_uses.get(id)),
+            scopes: scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect()),
+            satellites: satellite_tags.map(|tags| tags.iter().map(|tag| format!("tag:{tag}")).collect()),
+            addresses,
+            rate_per_minute,
+            parent_id: parent,
+            overlap_until: overlap.filter(|until| *until > self.context.now()),
+        }
     }
 }
 
@@ -85,20 +162,9 @@ fn key_secret(source: &ClockAndRng) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>())
 }
 
-/// Returns whether a key has no more rights than another.
-fn may_no_more_than(key: Option<&BTreeSet<Permission>>, other: Option<&BTreeSet<Permission>>) -> bool {
-    match (key, other) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some(key), Some(other)) => key.is_subset(other),
-    }
-}
-
 fn no_api_key(id: ApiKeyId) -> Error {
     Error::NotFound { what: "API key", id: id.to_string() }
 }
 
-fn info(row: ApiKeyRow) -> ApiKeyInfo {
-    let ApiKeyRow { id, user_id, name, hash: _, scopes: _, created_at, expires_at, revoked_at } = row;
-    ApiKeyInfo { id, name, user_id, created_at, expires_at, revoked_at }
-}
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,15 @@ use hive_wire::credential::split_user_key;
 use serde_json::json;
 
 use super::auth_failures::{AuthFailure, AuthFailureKind};
+use super::configured_key::ConfiguredKey;
 use super::jwt::{self, LoginClaims};
 use super::passwords;
 use super::service::IdentityService;
 use crate::access::{Credential, Permission, Principal, Role};
 use crate::audit::draft::{Subject, draft};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::store::{ApiKeyOwner, UserRow};
+use crate::networks::is_allowed_address;
+use crate::store::{ApiKeyOwner, ApiKeyRow, UserRow};
 use crate::{Error, Result};
 
 /// How much work the check of a credential may do.
@@ -40,8 +42,8 @@ impl IdentityService {
     /// Returns the principal of an API key.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
-    /// look the same. `RateLimited` where the mode does not suffice to decide.
+    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired, of a user who is disabled or from an
+    /// address that it does not allow: they look the same. `RateLimited` where the mode does not suffice to decide.
     pub(crate) async fn authenticate_api_key(
         &self,
         key: &str,
@@ -53,20 +55,35 @@ impl IdentityService {
             mode.refusal()
         };
         let failed = |reason| AuthFailure::new(AuthFailureKind::ApiKey, ip.as_deref(), reason);
+        if self.configured_key.as_ref().is_some_and(|configured| configured.is_key(key)) {
+            return Ok(ConfiguredKey::principal(ip));
+        }
         let (id, secret) = split_user_key(key).map_err(|_| refuse(failed("malformed")))?;
         let owner = self.store.api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
         let is_over = self.grants.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
+        let is_elsewhere = !is_allowed_address(key.addresses.as_deref(), ip.as_deref());
         // A key that is over is verified as well, so that its refusal takes as long as that of a wrong secret.
-        if !self.verifier.is_key(secret, &key.hash, mode) || is_over {
+        if !self.is_secret_of(&key, secret, mode) || is_over || is_elsewhere {
             let reason = match mode {
                 VerifyMode::CachedOnly => "not checked, after too many failures",
                 VerifyMode::Full if is_over => "revoked, expired or of a disabled user",
+                VerifyMode::Full if is_elsewhere => "from an address that the key does not allow",
                 VerifyMode::Full => "wrong",
             };
             return Err(refuse(failed(reason).of(id).with("username", user.username)));
         }
-        Ok(principal_of(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
+        self.key_uses.note(id, self.context.now());
+        let credential = Credential::ApiKey(id, user.id);
+        let principal = principal_of(credential, user, teams, ip, key.scopes);
+        Ok(Principal { satellite_tags: key.satellite_tags, ..principal })
+    }
+
+    /// Whether a secret is that of a key, or the one before it during the overlap of a rotation.
+    fn is_secret_of(&self, key: &ApiKeyRow, secret: &str, mode: VerifyMode) -> bool {
+        let previous = key.previous.as_ref().filter(|previous| previous.until > self.context.now());
+        self.verifier.is_key(secret, &key.hash, mode)
+            || previous.is_some_and(|previous| self.verifier.is_key(secret, &previous.hash, mode))
     }
 
     /// Returns the principal of a login token.
@@ -78,6 +95,10 @@ impl IdentityService {
             self.auth_failures.note(failure);
             Error::AuthInvalid
         };
+        // The key of the configuration has no prefix that would tell it from a login token.
+        if self.configured_key.as_ref().is_some_and(|configured| configured.is_key(token)) {
+            return Ok(ConfiguredKey::principal(ip));
+        }
         let failed = |reason| AuthFailure::new(AuthFailureKind::LoginToken, ip.as_deref(), reason);
         let claims = jwt::read_login(&self.keys.token_secret, token, self.context.now());
         let LoginClaims { sub: id, generation, .. } = claims.map_err(|why| refuse(failed(why.word())))?;

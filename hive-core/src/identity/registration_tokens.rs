@@ -46,7 +46,9 @@ impl IdentityService {
         let (default_hours, max_hours) = if team_id.is_none() { (1, 24) } else { (24, 72) };
         let life = check_hours(expires_in_hours.unwrap_or(default_hours), max_hours)?;
         let (id, now) = (RegistrationTokenId::new(self.context.seed()), self.context.now());
-        let expires_at = now.plus(life);
+        let key_end = self.key_of(principal).await?.and_then(|key| key.expires_at);
+        // A token that is made with a key ends with it.
+        let expires_at = key_end.map_or(now.plus(life), |end| end.min(now.plus(life)));
         let row = NewRegistrationTokenRow {
             id,
             scope: scope.clone(),
@@ -106,6 +108,7 @@ impl IdentityService {
     pub(crate) async fn may_still_create(&self, token: &RegistrationTokenRow) -> Result<bool> {
         let (user, teams, scopes) = match token.actor.kind.as_str() {
             "system" => return Ok(true),
+            "configured" => return Ok(self.configured_key.is_some()),
             "user" => {
                 let Ok(id) = token.actor.id.parse() else { return Ok(false) };
                 let Some(row) = self.store.user_get(id).await? else { return Ok(false) };
@@ -114,6 +117,9 @@ impl IdentityService {
             "api_key" => {
                 let Ok(id) = token.actor.id.parse() else { return Ok(false) };
                 let Some(owner) = self.store.api_key_owner(id).await? else { return Ok(false) };
+                if self.grants.is_key_over(&owner) || owner.key.satellite_tags.is_some() {
+                    return Ok(false);
+                }
                 (owner.user, owner.teams, owner.key.scopes)
             }
             // An actor of a later version: its rights are not known here.

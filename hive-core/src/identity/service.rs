@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
-    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut, User,
-    UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
+    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
+    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use super::auth_failures::AuthFailures;
+use super::configured_key::ConfiguredKey;
+use super::key_uses::KeyUses;
+use super::losses::IdentityObserver;
 use super::users::no_user;
 use super::verifier::CredentialVerifier;
 use crate::access::{Credential, Permission, Principal, ResourceScope};
@@ -20,6 +23,7 @@ use crate::grants::AccessGrants;
 use crate::handle::ServiceHandle;
 use crate::identity::Identity;
 use crate::keys::Keys;
+use crate::observers::Observers;
 use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
 use crate::validate::row_range;
 use crate::{Error, Result};
@@ -34,6 +38,9 @@ pub(crate) struct IdentityService {
     pub(super) grants: Arc<AccessGrants>,
     pub(super) auth_failures: Arc<AuthFailures>,
     pub(super) verifier: CredentialVerifier,
+    pub(super) key_uses: KeyUses,
+    pub(super) configured_key: Option<ConfiguredKey>,
+    pub(super) observers: Observers<dyn IdentityObserver>,
     pub(super) context: ServiceContext,
 }
 
@@ -43,6 +50,7 @@ impl IdentityService {
         keys: Arc<Keys>,
         grants: Arc<AccessGrants>,
         auth_failures: Arc<AuthFailures>,
+        configured_key: Option<ConfiguredKey>,
         context: ServiceContext,
     ) -> Self {
         Self {
@@ -54,6 +62,9 @@ impl IdentityService {
             grants,
             auth_failures,
             verifier: CredentialVerifier::default(),
+            key_uses: KeyUses::default(),
+            configured_key,
+            observers: Observers::default(),
             context,
         }
     }
@@ -97,7 +108,7 @@ impl Identity for ServiceHandle<IdentityService> {
         Ok(self.service.user_for(&self.principal, id).await?.map(|row| row.user))
     }
 
-    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User> {
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<Changed<User>> {
         let user = self.service.user_for(&self.principal, id).await?.ok_or_else(|| no_user(id))?.user;
         self.service.update_user(&self.principal, &user, update).await
     }
@@ -121,12 +132,12 @@ impl Identity for ServiceHandle<IdentityService> {
         Ok(self.service.store.team_member_list(team).await?)
     }
 
-    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember> {
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>> {
         self.service.authorize_team(&self.principal, team).await?;
         self.service.put_member(&self.principal, team, member).await
     }
 
-    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()> {
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork> {
         self.service.authorize_team(&self.principal, team).await?;
         self.service.remove_member(&self.principal, team, user).await
     }
@@ -141,14 +152,14 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.list_api_keys(self.user()?).await
     }
 
-    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey> {
+    async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {
         authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
-        self.service.rotate_api_key(&self.principal, self.user()?, id).await
+        self.service.rotate_api_key(&self.principal, self.user()?, id, rotate).await
     }
 
-    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()> {
+    async fn api_key_revoke(&self, id: ApiKeyId) -> Result<RevokedWork> {
         authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
-        self.service.revoke_api_key(&self.principal, self.user()?, id).await
+        self.service.revoke_api_key(&self.principal, id).await
     }
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {

@@ -1,9 +1,10 @@
 //! Teams, and who is in which.
 
-use hive_wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut, User};
+use hive_wire::api::{Changed, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, User};
 use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
+use super::losses::{needed_roles, where_any};
 use super::service::IdentityService;
 use crate::access::{Permission, Principal, ResourceScope, Role, visible_scope};
 use crate::audit::AuditAction;
@@ -51,17 +52,17 @@ impl IdentityService {
         principal: &Principal,
         team: TeamId,
         member: TeamMemberPut,
-    ) -> Result<TeamMember> {
+    ) -> Result<Changed<TeamMember>> {
         let TeamMemberPut { username, role } = member;
         check_known("role", &role)?;
         let user = self.find_user(&username).await?;
         let subject = Subject::new(team).of_team(Some(team));
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
         let record = record(&self.context, principal, AuditAction::TeamMemberPut, subject, details);
-        self.store.team_member_put(team, user.id, role.clone(), record).await?;
-        // A lower role ends the streams that need more.
-        self.grants.revalidate(user.id).await;
-        Ok(TeamMember { user_id: user.id, username: user.username, role })
+        let losses = self.store.team_member_put(team, user.id, role.clone(), needed_roles(), record).await?;
+        // A lower role ends the streams and the queued work that need more.
+        let revoked = where_any(self.follow_losses(user.id, &losses).await);
+        Ok(Changed { value: TeamMember { user_id: user.id, username: user.username, role }, revoked })
     }
 
     /// Makes a user a member of the team of this slug, or changes their role there.
@@ -78,16 +79,16 @@ impl IdentityService {
         let found = self.visible_teams(principal).await?.into_iter().find(|known| known.slug == team);
         let team = found.ok_or_else(|| Error::NotFound { what: "team", id: team.into() })?.id;
         self.authorize_team(principal, team).await?;
-        self.put_member(principal, team, TeamMemberPut { username: username.into(), role }).await
+        Ok(self.put_member(principal, team, TeamMemberPut { username: username.into(), role }).await?.value)
     }
 
-    pub(super) async fn remove_member(&self, principal: &Principal, team: TeamId, user: UserId) -> Result<()> {
+    pub(super) async fn remove_member(&self, principal: &Principal, team: TeamId, user: UserId) -> Result<RevokedWork> {
         let subject = Subject::new(team).of_team(Some(team));
         let record =
             record(&self.context, principal, AuditAction::TeamMemberRemove, subject, json!({ "user_id": user }));
-        let is_removed = self.store.team_member_remove(team, user, record).await?;
-        self.grants.revalidate(user).await;
-        is_removed.then_some(()).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })
+        let losses = self.store.team_member_remove(team, user, needed_roles(), record).await?;
+        let revoked = self.follow_losses(user, &losses.clone().unwrap_or_default()).await;
+        losses.map(|_| revoked).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })
     }
 
     /// Finds a user by name.

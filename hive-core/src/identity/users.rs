@@ -2,11 +2,12 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use hive_wire::UserId;
-use hive_wire::api::{NewPassword, NewUser, PasswordChange, User, UserCreate, UserUpdate};
+use hive_wire::api::{Changed, NewPassword, NewUser, PasswordChange, PlatformRole, User, UserCreate, UserUpdate};
 use hive_wire::credential::Secret;
 use serde_json::json;
 
 use super::auth_failures::{AuthFailure, AuthFailureKind};
+use super::losses::{needed_roles, where_any};
 use super::passwords;
 use super::service::IdentityService;
 use super::verifier::hash_password;
@@ -35,6 +36,9 @@ impl IdentityService {
             return Err(Error::invalid("username", "1 to 64 characters of a-z, 0-9 and ._@-"));
         }
         check_known("role", &role)?;
+        if role == PlatformRole::GlobalAdmin {
+            check_unlimited(principal)?;
+        }
         let (id, created_at) = (UserId::new(self.context.seed()), self.context.now());
         let user = User { id, username, role, created_at, disabled_at: None };
         let (password, password_hash) = self.random_password().await?;
@@ -44,17 +48,25 @@ impl IdentityService {
         Ok(NewUser { user, password })
     }
 
-    pub(super) async fn update_user(&self, principal: &Principal, user: &User, update: UserUpdate) -> Result<User> {
+    pub(super) async fn update_user(
+        &self,
+        principal: &Principal,
+        user: &User,
+        update: UserUpdate,
+    ) -> Result<Changed<User>> {
         update.role.iter().try_for_each(|role| check_known("role", role))?;
+        if update.role == Some(PlatformRole::GlobalAdmin) {
+            check_unlimited(principal)?;
+        }
         let details = json!({ "username": user.username, "changes": update });
         let UserUpdate { role, disabled } = update;
         let record = record(&self.context, principal, AuditAction::UserUpdate, Subject::new(user.id), details);
-        let patch = UserPatch { role, disabled, now: self.context.now() };
+        let patch = UserPatch { role, disabled, needed: needed_roles(), now: self.context.now() };
         match self.store.user_update(user.id, patch, record).await? {
-            UserUpdateOutcome::Updated(user) => {
+            UserUpdateOutcome::Updated(user, losses) => {
                 // Who was disabled loses open streams too, not only the next request.
-                self.grants.revalidate(user.id).await;
-                Ok(user)
+                let revoked = self.follow_losses(user.id, &losses).await;
+                Ok(Changed { value: user, revoked: where_any(revoked) })
             }
             UserUpdateOutcome::LastAdmin => Err(Error::Conflict("this is the last global admin".into())),
             UserUpdateOutcome::Unknown => Err(no_user(user.id)),
@@ -62,6 +74,7 @@ impl IdentityService {
     }
 
     pub(super) async fn reset_password(&self, principal: &Principal, user: &User) -> Result<NewPassword> {
+        check_unlimited(principal)?;
         let (password, hash) = self.random_password().await?;
         let details = json!({ "username": user.username });
         let subject = Subject::new(user.id);
@@ -100,6 +113,14 @@ impl IdentityService {
         let hash = hash_password(password.clone(), source).await?;
         Ok((Secret(password), hash))
     }
+}
+
+/// Refuses a limited key what would make a login with more rights than its own.
+fn check_unlimited(principal: &Principal) -> Result<()> {
+    if principal.is_limited() {
+        return Err(Error::Forbidden("a limited API key makes no admins and no passwords of others".into()));
+    }
+    Ok(())
 }
 
 pub(crate) fn no_user(id: UserId) -> Error {

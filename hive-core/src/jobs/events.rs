@@ -31,9 +31,9 @@ impl Jobs {
         id: JobId,
     ) -> Result<Subscription<JobEvent>> {
         let (listener, subscription) = Subscription::with_capacity(EVENTS);
-        let (jobs, events) = (self.clone(), listener.clone());
+        let (jobs, events, reader) = (self.clone(), listener.clone(), principal.clone());
         let stream = async move {
-            if let Err(error) = jobs.send_events(id, &events).await {
+            if let Err(error) = jobs.send_events(&reader, id, &events).await {
                 warn!(job.id = %id, error = %error, "a job cannot be followed");
             }
         };
@@ -41,7 +41,12 @@ impl Jobs {
         Ok(subscription)
     }
 
-    async fn send_events(self: &Arc<Self>, id: JobId, listener: &mpsc::Sender<JobEvent>) -> Result<()> {
+    async fn send_events(
+        self: &Arc<Self>,
+        reader: &Principal,
+        id: JobId,
+        listener: &mpsc::Sender<JobEvent>,
+    ) -> Result<()> {
         let sent = match self.open(id).await? {
             Some(job) => send_log(&job, listener).await,
             None => self.send_stored(id, listener).await?,
@@ -50,7 +55,7 @@ impl Jobs {
         let row = self.store.job_get(id).await?;
         if let (Ok(()), Some(row)) = (sent, row.filter(|row| row.status.is_terminal())) {
             // It does not matter where the follower is gone by now.
-            listener.send(JobEvent::Ended(Box::new(super::service::job(row)))).await.ok();
+            listener.send(JobEvent::Ended(Box::new(super::service::view(reader, row)))).await.ok();
         }
         Ok(())
     }

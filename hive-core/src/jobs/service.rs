@@ -11,8 +11,9 @@ use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, intent};
 use crate::audit::excerpt::is_cut;
-use crate::authorization::authorize;
+use crate::authorization::{authorize, forbidden};
 use crate::commands::payload::Work;
+use crate::commands::redaction::{may_read, redact_job, redact_target};
 use crate::handle::ServiceHandle;
 use crate::jobs::{JobManager, JobOptions};
 use crate::store::{JobRow, JobTargetRow};
@@ -26,25 +27,29 @@ impl JobManager for ServiceHandle<Jobs> {
         let work = Work::exec(command)?;
         let permission = Permission::JobsRun;
         let request = JobRequest { targets, work, idempotency_key, concurrency, deadline_seconds, permission };
-        self.service.start(&self.principal, request).await.map(job)
+        self.service.start(&self.principal, request).await.map(|row| self.view(row))
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>> {
-        Ok(self.service.find_for(&self.principal, id, &Permission::SatellitesRead).await?.map(job))
+        let found = self.service.find_for(&self.principal, id, &Permission::SatellitesRead).await?;
+        Ok(found.map(|row| self.view(row)))
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
         let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
         let (rows, total) = self.service.store.job_list(&visible, row_range(page)?).await?;
-        let items = rows.into_iter().map(job).collect();
+        let items = rows.into_iter().map(|row| self.view(row)).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
     async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
         let range = row_range(page)?;
-        self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await?;
+        let job = self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await?;
         let (rows, total) = self.service.store.job_target_list(id, range).await?;
-        let items = rows.into_iter().map(target).collect();
+        let mut items: Vec<_> = rows.into_iter().map(target).collect();
+        if !may_read(&self.principal, job.teams) {
+            items.iter_mut().for_each(redact_target);
+        }
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
@@ -53,12 +58,20 @@ impl JobManager for ServiceHandle<Jobs> {
         if row.status == JobStatus::Running {
             self.service.cancel(&self.principal, row).await?;
         }
-        self.service.view_of(id).await
+        let row = self.service.store.job_get(id).await?.ok_or_else(|| no_job(id))?;
+        Ok(self.view(row))
     }
 
     async fn subscribe(&self, id: JobId) -> Result<Subscription<JobEvent>> {
         self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await?;
         self.service.subscribe(&self.principal, id).await
+    }
+}
+
+impl ServiceHandle<Jobs> {
+    /// A job as the caller may read it.
+    fn view(&self, row: JobRow) -> Job {
+        view(&self.principal, row)
     }
 }
 
@@ -79,6 +92,9 @@ impl Jobs {
 
     async fn row_for(&self, principal: &Principal, id: JobId, permission: &Permission) -> Result<JobRow> {
         let row = self.store.job_get(id).await?.ok_or_else(|| no_job(id))?;
+        if principal.satellite_tags.is_some() {
+            return self.selected_row(principal, row, permission).await;
+        }
         let mut forbidden = Ok(());
         for team in &row.teams {
             match authorize(principal, permission, ResourceScope::team(*team), || no_job(id)) {
@@ -90,8 +106,18 @@ impl Jobs {
         forbidden.map(|()| row)
     }
 
-    async fn view_of(&self, id: JobId) -> Result<Job> {
-        Ok(job(self.store.job_get(id).await?.ok_or_else(|| no_job(id))?))
+    /// Checks a permission for a caller who is limited to some satellites. The store has their tags.
+    async fn selected_row(&self, principal: &Principal, row: JobRow, permission: &Permission) -> Result<JobRow> {
+        let is_in = |permission| {
+            let visible = visible_scope(principal, permission);
+            let id = row.id;
+            async move { self.store.job_is_visible(id, &visible).await }
+        };
+        if is_in(permission).await? {
+            return Ok(row);
+        }
+        let is_seen = is_in(&Permission::SatellitesRead).await?;
+        Err(if is_seen { forbidden(permission) } else { no_job(row.id) })
     }
 
     /// Cancels a job that has not ended: there are no more turns, and what runs is ended where it runs.
@@ -116,8 +142,17 @@ impl Jobs {
     }
 }
 
-/// A stored job as clients see it.
-pub(super) fn job(row: JobRow) -> Job {
+/// A stored job as a caller may read it.
+pub(super) fn view(principal: &Principal, row: JobRow) -> Job {
+    let is_readable = may_read(principal, row.teams.iter().copied());
+    let mut job = job(row);
+    if !is_readable {
+        redact_job(&mut job);
+    }
+    job
+}
+
+fn job(row: JobRow) -> Job {
     let JobRow {
         id,
         status,
@@ -146,6 +181,7 @@ pub(super) fn job(row: JobRow) -> Job {
         deadline_at,
         cancelled_at,
         finished_at,
+        redacted: false,
     }
 }
 

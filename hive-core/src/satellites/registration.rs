@@ -101,13 +101,12 @@ impl Satellites {
             RegisterOutcome::TokenUnusable(state) => refuse(TokenProblem::from(state)),
             RegisterOutcome::NameTaken => {
                 let draft = record(AuditAction::SatelliteRegister, AuditResult::Failure, Some("name taken"));
-                self.audit.audit_append(draft).await.map_err(Error::from)?;
                 let refusal = match takeover {
                     Takeover::Refused(refusal) => refusal,
                     // Another satellite has registered the name since it was looked up.
                     _ => Refusal::Present,
                 };
-                Err(Error::Conflict(refusal.message(name.as_str())).into())
+                Err(self.name_taken(draft, refusal.message(name.as_str())).await?.into())
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::agent::{ToAgent, close};
-use hive_wire::api::{EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
 use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_wire::{SatelliteId, TeamId};
@@ -15,14 +15,14 @@ use tracing::warn;
 
 use super::{Revocation, Satellites};
 use crate::access::{Permission, Principal, ResourceScope, visible_scope};
-use crate::audit::draft::{Subject, record};
+use crate::audit::draft::{Subject, draft, record};
 use crate::audit::{AuditAction, AuditDraft};
 use crate::authorization::{authorize_action, satellite_for};
 use crate::events::EventSubject;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
 use crate::satellites::DeviceRegistry;
-use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow};
+use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, StoreError};
 use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, EventItem, Result, Subscription};
 
@@ -168,11 +168,15 @@ impl Satellites {
         let changes = changes(&update);
         let record =
             record(&self.context, principal, AuditAction::SatelliteUpdate, Subject::satellite(&row), json!(changes));
+        let problem = json!({ "name": update.name, "problem": "name taken" });
+        let actor = principal.actor();
+        let subject = Subject::satellite(&row);
+        let refused = draft(&self.context, actor, AuditAction::SatelliteUpdate, subject, problem, AuditResult::Failure);
         let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;
         let (assignment, api_key) = assignment.unzip();
         let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
         let (satellites, before) = (self.clone(), EventSubject::from(&row));
-        let change = async move { satellites.apply_update(before, patch, api_key, changes, record).await };
+        let change = async move { satellites.apply_update(before, patch, api_key, changes, (record, refused)).await };
         self.context.run_to_end(change).await
     }
 
@@ -191,11 +195,16 @@ impl Satellites {
         patch: SatellitePatch,
         api_key: Option<Secret>,
         changes: BTreeMap<String, Value>,
-        record: AuditDraft,
+        (record, refused): (AuditDraft, AuditDraft),
     ) -> Result<Satellite> {
         let id = before.satellite;
         let row_lock = self.row_locks.lock(id).await;
-        let row = self.store.satellite_update(id, patch, record).await?;
+        let row = match self.store.satellite_update(id, patch, record).await {
+            Err(StoreError::Taken(what)) => {
+                return Err(self.name_taken(refused, format!("the {what} is taken")).await?);
+            }
+            updated => updated?,
+        };
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         let now = EventSubject::from(&row);
         let before = self.events.note_subject(now.clone()).unwrap_or(before);

@@ -16,10 +16,10 @@ use super::attachment::{attachment, attachment_to_ended};
 use super::live::{LiveSession, SessionState, ViewerIdentity};
 use super::opening::SessionRequest;
 use super::records::subject;
-use crate::access::{Permission, Principal, Resource as _, visible_scope};
+use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{intent, record};
-use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
+use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for, tags_for};
 use crate::handle::ServiceHandle;
 use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
 use crate::store::{RowRange, SessionQuery, SessionRow};
@@ -132,7 +132,9 @@ impl Sessions {
         let row = self.store.session_get(id).await?.ok_or_else(no_session)?;
         // The team of the session, which is the team of the satellite when it was opened. A satellite that changes its team
         // leaves its sessions to the old one.
-        authorize(principal, &Permission::SessionsOpen, row.scope(), no_session)?;
+        let tags = tags_for(self.satellite_store.as_ref(), principal, row.satellite_id).await?;
+        let scope = ResourceScope::Satellite { team: row.team_id, tags: &tags };
+        authorize(principal, &Permission::SessionsOpen, scope, no_session)?;
         Ok(row)
     }
 

@@ -1,10 +1,12 @@
 //! Users, teams and API keys.
 
 mod api_keys;
+mod losses;
 mod teams;
 mod users;
 
-pub use api_keys::{ApiKeyOwner, ApiKeyRow, ApiKeyStore};
+pub use api_keys::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, KeyRotation, PreviousKey};
+pub use losses::{CancelledCommand, Losses, NeededRoles, RemainingRights};
 pub use teams::TeamStore;
 pub use users::{NewUserRow, UserPatch, UserRow, UserStore, UserUpdateOutcome};
 

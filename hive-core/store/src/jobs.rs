@@ -35,6 +35,8 @@ pub trait JobStore: Send + Sync {
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
+    /// Whether a job is in `visible`, as [`job_list`](Self::job_list) decides it.
+    async fn job_is_visible(&self, id: JobId, visible: &VisibleScope) -> StoreResult<bool>;
     /// Lists the jobs all of whose teams are in visible, newest first, and returns the total, which is exact up to
     /// [`RowRange::MAX_COUNTED`].
     async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;

@@ -17,11 +17,12 @@ use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
     CommandStore, Delivery, Fingerprints, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow,
-    JobStore, JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite,
-    NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
-    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow,
-    SessionStore, Store, StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
+    JobStore, JobTargetRow, JournalPosition, JournalRow, KeyRotation, Losses, NeededRoles, NewCommand, NewJob,
+    NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage,
+    QueuedCommandRow, RegisterOutcome, RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore,
+    RowRange, SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
+    SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore,
+    UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -166,6 +167,7 @@ layer! {
         job_sweep(before: Timestamp, now: Timestamp) -> u64;
         job_payload(id: JobId) -> Option<String>;
         job_get(id: JobId) -> Option<JobRow>;
+        job_is_visible(id: JobId, visible: &VisibleScope) -> bool;
         job_list(visible: &VisibleScope, range: RowRange) -> (Vec<JobRow>, u64);
         job_list_open() -> Vec<JobId>;
         job_target_list(id: JobId, range: RowRange) -> (Vec<JobTargetRow>, u64);
@@ -194,8 +196,14 @@ layer! {
         team_create(team: Team, audit: AuditDraft) -> ();
         team_get(id: TeamId) -> Option<Team>;
         team_list() -> Vec<Team>;
-        team_member_put(team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> ();
-        team_member_remove(team: TeamId, user: UserId, audit: AuditDraft) -> bool;
+        team_member_put(
+            team: TeamId,
+            user: UserId,
+            role: Role,
+            needed: NeededRoles,
+            audit: AuditDraft
+        ) -> Losses;
+        team_member_remove(team: TeamId, user: UserId, needed: NeededRoles, audit: AuditDraft) -> Option<Losses>;
         team_member_list(team: TeamId) -> Vec<TeamMember>;
         team_memberships(user: UserId) -> Vec<(TeamId, Role)>;
     }
@@ -206,11 +214,11 @@ layer! {
         api_key_rotate(
             id: ApiKeyId,
             user: UserId,
-            hash: String,
-            now: Timestamp,
+            rotation: KeyRotation,
             audit: AuditDraft
         ) -> Option<ApiKeyRow>;
-        api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> bool;
+        api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> Option<Losses>;
+        api_key_note_used(uses: Vec<(ApiKeyId, Timestamp)>) -> ();
     }
     RegistrationTokenStore {
         registration_token_create(token: NewRegistrationTokenRow, audit: AuditDraft) -> ();

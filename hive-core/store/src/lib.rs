@@ -60,8 +60,8 @@ pub use disk::{DiskError, DiskFault};
 pub use error::{BoxError, StoreError, StoreResult};
 pub use hive::{Fingerprints, HiveRow, HiveStore};
 pub use identity::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, IdentityStore, NewUserRow, TeamStore, UserPatch, UserRow, UserStore,
-    UserUpdateOutcome,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, CancelledCommand, IdentityStore, KeyRotation, Losses, NeededRoles, NewUserRow,
+    PreviousKey, RemainingRights, TeamStore, UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
 pub use jobs::{JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewJob, NewJobTarget};
 pub use layer::StoreLayer;

@@ -68,6 +68,7 @@ pub(super) static DIALECT: Dialect = Dialect {
             include_str!("../migrations/sqlite/0002_reads.sql"),
             include_str!("../migrations/sqlite/0003_retention.sql"),
             include_str!("../migrations/sqlite/0004_telemetry.sql"),
+            include_str!("../migrations/sqlite/0005_access.sql"),
         ],
     },
 };

@@ -28,9 +28,9 @@ pub use command::{
 };
 pub use event::{EventCursor, EventCursorError, Resync};
 pub use identity::{
-    ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser,
-    PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo, Role, Team, TeamCreate, TeamMember,
-    TeamMemberPut, TokenScope, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword,
+    NewRegistrationToken, NewUser, PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo,
+    RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut, TeamRole, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use query::{

@@ -23,6 +23,46 @@ pub struct ApiKey {
     pub expires_at: Option<SystemTime>,
     /// When it was revoked.
     pub revoked_at: Option<SystemTime>,
+    /// When it was last used.
+    pub last_used_at: Option<SystemTime>,
+    /// The permissions to which it is limited.
+    pub scopes: Option<Vec<String>>,
+    /// The satellites to which it is limited, each as `tag:x`.
+    pub satellites: Option<Vec<String>>,
+    /// The networks from which it may be used.
+    pub addresses: Option<Vec<String>>,
+    /// The most calls in a minute.
+    pub rate_per_minute: Option<u32>,
+    /// The key with which it was made.
+    pub parent_id: Option<String>,
+}
+
+/// What an API key is limited to. Everything may be left out: then it can do what its maker can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
+pub struct ApiKeyOptions {
+    /// The hours until it expires; never unless given.
+    #[uniffi(default = None)]
+    pub expires_in_hours: Option<u32>,
+    /// The permissions to which it is limited, such as `satellites.read`.
+    #[uniffi(default = None)]
+    pub scopes: Option<Vec<String>>,
+    /// The satellites to which it is limited, each as `tag:x`.
+    #[uniffi(default = None)]
+    pub satellites: Option<Vec<String>>,
+    /// The networks from which it may be used, such as `192.0.2.0/24`.
+    #[uniffi(default = None)]
+    pub addresses: Option<Vec<String>>,
+    /// The most calls in a minute.
+    #[uniffi(default = None)]
+    pub rate_per_minute: Option<u32>,
+}
+
+impl ApiKeyOptions {
+    /// The request for a key with this name.
+    pub(crate) fn named(self, name: String) -> api::ApiKeyCreate {
+        let Self { expires_in_hours, scopes, satellites, addresses, rate_per_minute } = self;
+        api::ApiKeyCreate { name, expires_in_hours, scopes, satellites, addresses, rate_per_minute }
+    }
 }
 
 impl From<api::ApiKeyInfo> for ApiKey {
@@ -34,6 +74,12 @@ impl From<api::ApiKeyInfo> for ApiKey {
             created_at: system_time(key.created_at),
             expires_at: key.expires_at.map(system_time),
             revoked_at: key.revoked_at.map(system_time),
+            last_used_at: key.last_used_at.map(system_time),
+            scopes: key.scopes,
+            satellites: key.satellites,
+            addresses: key.addresses,
+            rate_per_minute: key.rate_per_minute,
+            parent_id: key.parent_id.map(|id| id.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The caller's API keys.
 
 use hive_core::wire::ApiKeyId;
-use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, NewApiKey};
+use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, NewApiKey, RevokedWork};
 
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
@@ -20,12 +20,16 @@ pub(super) async fn create(
     Ok(created(key))
 }
 
-pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<()> {
-    hive.identity().api_key_revoke(id).await?;
-    Ok(ok(()))
+pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<RevokedWork> {
+    let revoked = hive.identity().api_key_revoke(id).await?;
+    Ok(ok(revoked))
 }
 
-pub(super) async fn rotate(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<NewApiKey> {
-    let key = hive.identity().api_key_rotate(id).await?;
+pub(super) async fn rotate(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<ApiKeyId>,
+    Body(rotate): Body<ApiKeyRotate>,
+) -> ApiResult<NewApiKey> {
+    let key = hive.identity().api_key_rotate(id, rotate).await?;
     Ok(ok(key))
 }

@@ -34,7 +34,7 @@ pub(super) async fn output(
     Query(OutputQuery { channel, offset, limit }): Query<OutputQuery>,
 ) -> Result<Response, HttpError> {
     let found = hive.commands().report(id).await?.ok_or_else(|| no_command(id))?;
-    Ok(output::raw(found.output, channel, offset, limit.unwrap_or(u64::MAX)))
+    Ok(output::raw(found.readable_output()?, channel, offset, limit.unwrap_or(u64::MAX)))
 }
 
 fn no_command(id: CommandId) -> Error {

@@ -1,6 +1,6 @@
 //! Teams and their members.
 
-use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
+use hive_core::wire::api::{Changed, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut};
 use hive_core::wire::{TeamId, UserId};
 
 use super::{ApiResult, CreatedResult, created, ok};
@@ -26,7 +26,7 @@ pub(super) async fn put_member(
     Authenticated(hive): Authenticated,
     Path(id): Path<TeamId>,
     Body(member): Body<TeamMemberPut>,
-) -> ApiResult<TeamMember> {
+) -> ApiResult<Changed<TeamMember>> {
     let member = hive.identity().team_member_put(id, member).await?;
     Ok(ok(member))
 }
@@ -34,7 +34,7 @@ pub(super) async fn put_member(
 pub(super) async fn remove_member(
     Authenticated(hive): Authenticated,
     Path((id, user)): Path<(TeamId, UserId)>,
-) -> ApiResult<()> {
-    hive.identity().team_member_remove(id, user).await?;
-    Ok(ok(()))
+) -> ApiResult<RevokedWork> {
+    let revoked = hive.identity().team_member_remove(id, user).await?;
+    Ok(ok(revoked))
 }

@@ -2,7 +2,7 @@
 
 use hive_core::Error;
 use hive_core::wire::UserId;
-use hive_core::wire::api::{NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
+use hive_core::wire::api::{Changed, NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
 
 use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
@@ -27,7 +27,7 @@ pub(super) async fn update(
     Authenticated(hive): Authenticated,
     Path(id): Path<UserId>,
     Body(update): Body<UserUpdate>,
-) -> ApiResult<User> {
+) -> ApiResult<Changed<User>> {
     let user = hive.identity().user_update(id, update).await?;
     Ok(ok(user))
 }

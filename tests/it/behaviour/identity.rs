@@ -4,8 +4,8 @@ use hive_core::access::Role;
 use hive_core::hive::VerifyMode;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{
-    ApiKeyCreate, LoginRequest, PageRequest, PasswordChange, PlatformRole, RegistrationTokenCreate, TeamCreate,
-    TeamMemberPut, TokenScope, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyRotate, LoginRequest, PageRequest, PasswordChange, PlatformRole, RegistrationTokenCreate,
+    TeamCreate, TeamMemberPut, TokenScope, UserCreate, UserUpdate,
 };
 use hive_core::wire::credential::Secret;
 
@@ -47,7 +47,7 @@ async fn users_are_added_found_and_changed(world: World) {
     let disable = UserUpdate { role: None, disabled: Some(true) };
     let disabled = api.identity().user_update(olga.user.id, disable.clone()).await.unwrap();
     assert!(disabled.disabled_at.is_some() && disabled.role == PlatformRole::GlobalAdmin);
-    assert_eq!(api.identity().user_update(olga.user.id, UserUpdate::default()).await.unwrap(), disabled);
+    assert_eq!(api.identity().user_update(olga.user.id, UserUpdate::default()).await.unwrap().value, disabled.value);
     api.identity().user_update(anna.user.id, disable.clone()).await.unwrap();
     // The two other admins are disabled by now.
     let last = api.identity().user_update(world.admin.user, disable).await.unwrap_err();
@@ -56,7 +56,8 @@ async fn users_are_added_found_and_changed(world: World) {
         api.identity()
             .user_update(olga.user.id, UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: Some(false) })
             .await
-            .unwrap(),
+            .unwrap()
+            .value,
         olga.user
     );
     world.end().await;
@@ -85,9 +86,9 @@ async fn members_of_a_team(world: World) {
     world.somebody("olga", &[]).await;
     let put = |username: &str, role| TeamMemberPut { username: username.into(), role };
     let olga = adam.api.identity().team_member_put(team.id, put("olga", Role::Viewer)).await.unwrap();
-    assert_eq!((olga.username.as_str(), olga.role), ("olga", Role::Viewer));
+    assert_eq!((olga.username.as_str(), olga.role.clone()), ("olga", Role::Viewer));
     let raised = adam.api.identity().team_member_put(team.id, put("olga", Role::Operator)).await.unwrap();
-    assert_eq!((raised.user_id, raised.role), (olga.user_id, Role::Operator));
+    assert_eq!((raised.user_id, raised.role.clone()), (olga.user_id, Role::Operator));
     let members = adam.api.identity().team_member_list(team.id).await.unwrap();
     assert_eq!(members.iter().map(|member| member.username.as_str()).collect::<Vec<_>>(), ["adam", "olga"]);
     assert_eq!(members, world.api().identity().team_member_list(team.id).await.unwrap());
@@ -99,7 +100,7 @@ async fn members_of_a_team(world: World) {
 }
 
 async fn keys_are_made_rotated_and_revoked(world: World) {
-    let wanted = ApiKeyCreate { name: "für \"ci\"".into(), expires_in_hours: Some(24) };
+    let wanted = ApiKeyCreate { name: "für \"ci\"".into(), expires_in_hours: Some(24), ..ApiKeyCreate::default() };
     let made = world.api().identity().api_key_create(wanted).await.unwrap();
     assert_eq!((made.info.name.as_str(), made.info.user_id), ("für \"ci\"", world.admin.user));
     assert!(made.info.expires_at.is_some_and(|end| end > made.info.created_at));
@@ -107,8 +108,9 @@ async fn keys_are_made_rotated_and_revoked(world: World) {
     assert_eq!((listed.len(), &listed[0]), (2, &made.info), "newest first");
     let first = world.by_key(&made.api_key).await;
     assert_eq!(first.identity().me().await.unwrap().api_key_id, Some(made.info.id));
-    let rotated = world.api().identity().api_key_rotate(made.info.id).await.unwrap();
-    assert!(rotated.info == made.info && rotated.api_key != made.api_key);
+    let rotated = world.api().identity().api_key_rotate(made.info.id, ApiKeyRotate::default()).await.unwrap();
+    assert!(rotated.info.id == made.info.id && rotated.info.expires_at == made.info.expires_at);
+    assert!(rotated.info.last_used_at.is_some() && rotated.api_key != made.api_key);
     let second = world.by_key(&rotated.api_key).await;
     second.identity().api_key_revoke(made.info.id).await.unwrap();
     assert!(world.api().identity().api_key_list().await.unwrap()[0].revoked_at.is_some());

@@ -6,9 +6,10 @@ use hive_core::commands::ExecOptions;
 use hive_core::jobs::JobOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{
-    ApiKeyCreate, AuditQuery, AuditTarget, ExecCommand, OutputEncoding, PageRequest, PasswordChange, PlatformRole,
-    PowerAction, PowerRequest, RegistrationTokenCreate, SatelliteFilter, SatelliteStatus, SatelliteUpdate,
-    SessionCreate, SessionFilter, Size, Target, TeamCreate, TeamMemberPut, TokenScope, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyRotate, AuditQuery, AuditTarget, ExecCommand, OutputEncoding, PageRequest, PasswordChange,
+    PlatformRole, PowerAction, PowerRequest, RegistrationTokenCreate, SatelliteFilter, SatelliteStatus,
+    SatelliteUpdate, SessionCreate, SessionFilter, Size, Target, TeamCreate, TeamMemberPut, TokenScope, UserCreate,
+    UserUpdate,
 };
 use hive_core::wire::credential::Secret;
 use hive_core::wire::session::AttachRequest;
@@ -129,7 +130,7 @@ async fn what_is_not_there() {
         identity.team_member_list(team),
         identity.team_member_put(team, TeamMemberPut { username: "admin".into(), role: Role::Viewer }),
         identity.team_member_remove(team, user),
-        identity.api_key_rotate(of::<ApiKeyId>("key")),
+        identity.api_key_rotate(of::<ApiKeyId>("key"), ApiKeyRotate::default()),
         identity.api_key_revoke(of::<ApiKeyId>("key")),
         identity.registration_token_revoke(of::<RegistrationTokenId>("reg")),
         identity.registration_token_create(RegistrationTokenCreate {
@@ -222,8 +223,12 @@ async fn what_breaks_a_rule() {
             new: Secret("a long one, this is".into())
         }),
         identity.password_change(PasswordChange { current: Secret("wrong".into()), new: Secret("short".into()) }),
-        identity.api_key_create(ApiKeyCreate { name: "x".into(), expires_in_hours: Some(0) }),
-        identity.api_key_create(ApiKeyCreate { name: "\u{1b}".into(), expires_in_hours: None }),
+        identity.api_key_create(ApiKeyCreate {
+            name: "x".into(),
+            expires_in_hours: Some(0),
+            ..ApiKeyCreate::default()
+        }),
+        identity.api_key_create(ApiKeyCreate { name: "\u{1b}".into(), ..ApiKeyCreate::default() }),
         identity.registration_token_create(RegistrationTokenCreate {
             scope: TokenScope::Team,
             team_id: None,
@@ -305,7 +310,7 @@ async fn what_contradicts_what_is_there() {
         identity.team_create(TeamCreate { slug: "ops".into() }),
         identity.user_create(user("admin")),
         identity.user_update(world.admin.user, demoted.clone()),
-        identity.api_key_rotate(key_info.id),
+        identity.api_key_rotate(key_info.id, ApiKeyRotate::default()),
         identity.registration_token_revoke(token.token_id),
         sessions.send_input(session, "x".into()),
         sessions.resize(session, Size::default()),

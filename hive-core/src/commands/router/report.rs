@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use hive_wire::agent::Channel;
 use hive_wire::api::{CommandInfo, ExecResult, OutputEncoding};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Reads the output of one command.
 #[async_trait]
@@ -94,6 +94,17 @@ impl CommandReport {
     /// Returns the report of a command.
     pub fn new(info: CommandInfo, output: OutputReader) -> Self {
         Self { info, output }
+    }
+
+    /// Returns the reader of its output.
+    ///
+    /// # Errors
+    /// `Forbidden` where the caller may not read what commands print.
+    pub fn readable_output(self) -> Result<OutputReader> {
+        if self.info.redacted {
+            return Err(Error::Forbidden("commands.read".into()));
+        }
+        Ok(self.output)
     }
 
     /// Returns the command with all of its output so far.

@@ -143,13 +143,15 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
         .unwrap();
     let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await.unwrap().api_key;
     let user_role = PlatformRole::from("global_auditor");
-    let patch = UserPatch { role: Some(user_role.clone()), disabled: None, now: hive.source().now() };
+    let needed = crate::identity::losses::needed_roles();
+    let now = hive.source().now();
+    let patch = UserPatch { role: Some(user_role.clone()), disabled: None, needed: needed.clone(), now };
     let context = &hive.services().context;
     let record =
         || record(context, system.principal(), AuditAction::UserUpdate, Subject::new(anna.id), serde_json::json!({}));
     // Written past the service, which refuses a role that it does not know: only a later version writes one.
     hive.services().store.user_update(anna.id, patch, record()).await.unwrap();
-    hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
+    hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), needed, record()).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap());
     let nothing = acting.satellites().list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
     assert_eq!(nothing.unwrap().total, 0);

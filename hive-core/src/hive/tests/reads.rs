@@ -217,7 +217,8 @@ async fn a_sweep_of_grants_ends_with_its_period_and_the_next_one_goes_on() {
     assert!(all.iter().all(|(_, grants)| grants[0].check().is_ok()), "a slow store ends no stream");
     // As another process does: this one does not revalidate at once.
     for (id, _) in &all {
-        let patch = UserPatch { role: None, disabled: Some(true), now: hive.source().now() };
+        let needed = crate::identity::losses::needed_roles();
+        let patch = UserPatch { role: None, disabled: Some(true), needed, now: hive.source().now() };
         let subject = Subject::new(id);
         let record = record(&services.context, &Principal::system(), AuditAction::UserUpdate, subject, json!({}));
         store.below.user_update(*id, patch, record).await.unwrap();

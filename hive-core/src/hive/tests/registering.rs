@@ -205,5 +205,6 @@ async fn a_token_is_worth_no_more_than_its_maker() {
     }
 
     system.identity().user_update(anna.id, disable(false)).await.unwrap();
-    hive.register_satellite(&of_hive, request(NAME), None, None).await.expect("refusals spend no token");
+    let revoked = hive.register_satellite(&of_hive, request(NAME), None, None).await;
+    assert!(matches!(revoked, Err(RegistrationError::Token(TokenProblem::Revoked))), "it was revoked with the rights");
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hive_wire::ErrorCode;
 use hive_wire::api::{
-    ApiKeyCreate, LoginRequest, NewUser, PageRequest, PasswordChange, PlatformRole, SatelliteFilter, TeamCreate,
-    TeamMemberPut, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyRotate, LoginRequest, NewUser, PageRequest, PasswordChange, PlatformRole, SatelliteFilter,
+    TeamCreate, TeamMemberPut, UserCreate, UserUpdate,
 };
 use hive_wire::credential::Secret;
 
@@ -63,14 +63,16 @@ async fn who_is_disabled_is_refused_everywhere_at_once() {
         let update = UserUpdate { role: None, disabled: Some(disabled) };
         system.identity().user_update(user.id, update).await.unwrap()
     };
-    assert!(set(true).await.disabled_at.is_some());
+    let disabled = set(true).await;
+    assert!(disabled.disabled_at.is_some());
+    assert_eq!(disabled.revoked.map(|revoked| revoked.api_keys), Some(1));
     check_refused(use_login(&hive, &login).await, ErrorCode::AuthInvalid);
     check_refused(use_key(&hive, &key).await, ErrorCode::AuthInvalid);
     check_refused(log_in(&hive, "olga", &password.0).await, ErrorCode::AuthInvalid);
-    // Enabled again: earlier logins stay void, and keys are valid again.
-    assert_eq!(set(false).await, user);
+    // Enabled again: earlier logins stay void, and keys stay revoked.
+    assert_eq!(set(false).await.value, user);
     check_refused(use_login(&hive, &login).await, ErrorCode::AuthInvalid);
-    use_key(&hive, &key).await.unwrap();
+    check_refused(use_key(&hive, &key).await, ErrorCode::AuthInvalid);
     log_in(&hive, "olga", &password.0).await.unwrap();
 }
 
@@ -144,7 +146,7 @@ async fn a_team_is_run_by_its_admins() {
     let [adam, olga] = acting.try_into().expect("two");
 
     let member = adam.identity().team_member_put(ops, put("nina", Role::Viewer)).await.unwrap();
-    assert_eq!((member.user_id, member.role), (new.id, Role::Viewer));
+    assert_eq!((member.user_id, member.role.clone()), (new.id, Role::Viewer));
     let names: Vec<_> =
         adam.identity().team_member_list(ops).await.unwrap().into_iter().map(|member| member.username).collect();
     assert_eq!(names, ["adam", "nina", "olga"]);
@@ -169,18 +171,19 @@ async fn a_rotated_key_has_one_secret_and_gives_no_more_rights() {
     let anna = log_in(&hive, "anna", &password.0).await.unwrap();
     let old = anna.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
     use_key(&hive, &old.api_key).await.unwrap();
-    let new = anna.identity().api_key_rotate(old.info.id).await.unwrap();
-    assert_eq!(new.info, old.info);
+    let new = anna.identity().api_key_rotate(old.info.id, ApiKeyRotate::default()).await.unwrap();
+    assert!(new.info.last_used_at.is_some());
+    assert_eq!(hive_wire::api::ApiKeyInfo { last_used_at: None, ..new.info.clone() }, old.info);
     check_refused(use_key(&hive, &old.api_key).await, ErrorCode::AuthInvalid);
     let principal = hive.authenticate_api_key(&new.api_key, None, VerifyMode::Full).await.unwrap();
     let scopes = Some([Permission::ApiKeysOwn, Permission::SatellitesRead].into());
     let scoped = hive.acting_as(Principal { scopes, ..principal });
     scoped.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
-    check_refused(scoped.identity().api_key_rotate(new.info.id).await, ErrorCode::Forbidden);
+    check_refused(scoped.identity().api_key_rotate(new.info.id, ApiKeyRotate::default()).await, ErrorCode::Forbidden);
     let own = scoped.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
-    scoped.identity().api_key_rotate(own.info.id).await.unwrap();
+    scoped.identity().api_key_rotate(own.info.id, ApiKeyRotate::default()).await.unwrap();
     anna.identity().api_key_revoke(new.info.id).await.unwrap();
-    check_refused(anna.identity().api_key_rotate(new.info.id).await, ErrorCode::Conflict);
+    check_refused(anna.identity().api_key_rotate(new.info.id, ApiKeyRotate::default()).await, ErrorCode::Conflict);
 }
 
 /// Waits until a stream has ended.
@@ -220,7 +223,7 @@ async fn what_is_open_ends_with_the_right_to_it() {
     system.identity().user_password_reset(user.id).await.unwrap();
     until_over(&mut by_login_stream).await;
     assert!(is_going_on(&mut by_key_stream).await, "the key is still good");
-    let new = by_key.identity().api_key_rotate(key.info.id).await.unwrap();
+    let new = by_key.identity().api_key_rotate(key.info.id, ApiKeyRotate::default()).await.unwrap();
     until_over(&mut by_key_stream).await;
 
     let by_key = use_key(&hive, &new.api_key).await.unwrap();

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use hive_store::access::{Authority, VisibleScope};
+use hive_store::access::{Authority, Role, VisibleScope};
 use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::{
-    ApiKeyRow, CommandInsertOutcome, CommandOutcome, CommandRow, NamePolicy, NewCommand, NewRegistrationTokenRow,
-    NewSatellite, NewSession, NewUserRow, RegisterOutcome, RowRange, SatelliteRow, Store,
+    ApiKeyRow, CommandInsertOutcome, CommandOutcome, CommandRow, NamePolicy, NeededRoles, NewCommand,
+    NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, RegisterOutcome, RowRange, SatelliteRow, Store,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
@@ -113,11 +113,22 @@ impl Fixture {
             user_id: user,
             name: "ci".into(),
             hash: "$argon2id$key".into(),
+            parent: None,
+            previous: None,
             scopes: None,
+            satellite_tags: None,
+            addresses: None,
+            rate_per_minute: None,
             created_at: self.now(),
             expires_at: None,
+            last_used_at: None,
             revoked_at: None,
         }
+    }
+
+    /// Returns the roles that queued work and tokens need.
+    pub(crate) fn needed(&self) -> NeededRoles {
+        NeededRoles { exec: Role::Operator, power: Role::Admin, tokens: Role::Admin }
     }
 
     pub(crate) async fn token(&self, team: Option<TeamId>) -> RegistrationTokenId {

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::{Permission, Role};
-use hive_store::{ApiKeyRow, RowRange, StoreError, StoreResult, UserPatch, UserUpdateOutcome};
+use hive_store::{
+    ApiKeyRow, KeyRotation, Losses, PreviousKey, RowRange, StoreError, StoreResult, UserPatch, UserUpdateOutcome,
+};
 use hive_wire::TeamId;
 use hive_wire::api::{PlatformRole, Team, TeamMember, User};
 
@@ -52,9 +54,9 @@ pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     one_more_admin(on).await;
     let generation = async || on.store.user_get(user.id).await.unwrap().unwrap().login_generation;
     let update = async |role, disabled| {
-        let patch = UserPatch { role, disabled, now: on.now() };
+        let patch = UserPatch { role, disabled, needed: on.needed(), now: on.now() };
         match on.store.user_update(user.id, patch, on.draft_by(&actor)).await.unwrap() {
-            UserUpdateOutcome::Updated(user) => user,
+            UserUpdateOutcome::Updated(user, _) => user,
             other => panic!("{other:?}"),
         }
     };
@@ -74,16 +76,16 @@ pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     assert_eq!(update(None, Some(false)).await, user);
     assert_eq!(generation().await, before + 1, "and stay ended");
     assert_eq!(on.records_by(&actor).await.len(), 6);
-    let patch = UserPatch { role: None, disabled: Some(true), now: on.now() };
+    let patch = UserPatch { role: None, disabled: Some(true), needed: on.needed(), now: on.now() };
     let unknown = on.store.user_update(on.user_id(), patch, on.draft_by(&actor)).await.unwrap();
     assert_eq!((unknown, on.records_by(&actor).await.len()), (UserUpdateOutcome::Unknown, 6));
 }
 
 /// Creates an admin who remains one.
 async fn one_more_admin(on: &Fixture) {
-    let patch = UserPatch { role: Some(PlatformRole::GlobalAdmin), disabled: None, now: on.now() };
+    let patch = UserPatch { role: Some(PlatformRole::GlobalAdmin), disabled: None, needed: on.needed(), now: on.now() };
     let updated = on.store.user_update(on.user().await.id, patch, on.draft()).await.unwrap();
-    assert!(matches!(updated, UserUpdateOutcome::Updated(_)));
+    assert!(matches!(updated, UserUpdateOutcome::Updated(..)));
 }
 
 /// Two processes disable and demote two admins concurrently, many times.
@@ -92,10 +94,10 @@ async fn one_more_admin(on: &Fixture) {
 pub(crate) async fn two_processes_leave_one_admin(one: &Fixture, other: &Fixture) {
     let (anna, bert) = (one.user().await.id, one.user().await.id);
     let update = async |on: &Fixture, id, role, disabled| {
-        let patch = UserPatch { role: Some(role), disabled: Some(disabled), now: on.now() };
+        let patch = UserPatch { role: Some(role), disabled: Some(disabled), needed: on.needed(), now: on.now() };
         on.store.user_update(id, patch, on.draft()).await.unwrap()
     };
-    let is_done = |updated: &UserUpdateOutcome| matches!(updated, UserUpdateOutcome::Updated(_));
+    let is_done = |updated: &UserUpdateOutcome| matches!(updated, UserUpdateOutcome::Updated(..));
     for round in 0..8 {
         for id in [anna, bert] {
             assert!(is_done(&update(one, id, PlatformRole::GlobalAdmin, false).await));
@@ -155,13 +157,13 @@ pub(crate) async fn a_member_has_the_last_role(on: &Fixture) {
     let (user, team, other) = (on.user().await.id, on.team().await, on.team().await);
     assert_eq!(on.store.team_memberships(user).await.unwrap(), []);
     for (team, role) in [(team, Role::Viewer), (other, Role::Operator), (team, Role::Admin)] {
-        on.store.team_member_put(team, user, role, on.draft()).await.unwrap();
+        on.store.team_member_put(team, user, role, on.needed(), on.draft()).await.unwrap();
     }
     let memberships: BTreeMap<_, _> = on.store.team_memberships(user).await.unwrap().into_iter().collect();
     assert_eq!(memberships, [(team, Role::Admin), (other, Role::Operator)].into());
     // A foreign key refuses a team that does not exist.
     let nowhere = TeamId::new(on.seed());
-    assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
+    assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.needed(), on.draft()).await.is_err());
 }
 
 pub(crate) async fn members_are_listed_by_name_and_removed_once(on: &Fixture) {
@@ -170,13 +172,14 @@ pub(crate) async fn members_are_listed_by_name_and_removed_once(on: &Fixture) {
     let mut expected = Vec::new();
     for role in [Role::Admin, Role::Viewer, Role::Operator] {
         let user = on.user().await;
-        on.store.team_member_put(team, user.id, role.clone(), on.draft()).await.unwrap();
+        on.store.team_member_put(team, user.id, role.clone(), on.needed(), on.draft()).await.unwrap();
         expected.push(TeamMember { user_id: user.id, username: user.username, role });
     }
     expected.sort_by(|a, b| a.username.cmp(&b.username));
     assert_eq!(on.store.team_member_list(team).await.unwrap(), expected);
     let gone = expected.remove(1).user_id;
-    let remove = async |_| on.store.team_member_remove(team, gone, on.draft_by(&actor)).await.unwrap();
+    let remove =
+        async |_| on.store.team_member_remove(team, gone, on.needed(), on.draft_by(&actor)).await.unwrap().is_some();
     let removed = join_all((0..CALLERS).map(remove)).await;
     assert_eq!((removed.into_iter().filter(|done| *done).count(), on.records_by(&actor).await.len()), (1, 1));
     assert_eq!(on.store.team_member_list(team).await.unwrap(), expected);
@@ -188,7 +191,18 @@ pub(crate) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
     let later = on.now().plus(Duration::from_secs(1));
     let plain = on.api_key(user);
     let scopes = Some([Permission::SatellitesRead, Permission::SatellitesExec].into());
-    let limited = ApiKeyRow { scopes, expires_at: Some(later), created_at: later, ..on.api_key(user) };
+    let limited = ApiKeyRow {
+        parent: Some(plain.id),
+        previous: Some(PreviousKey { hash: "$argon2id$old".into(), until: later }),
+        scopes,
+        satellite_tags: Some(["staging".to_owned()].into()),
+        addresses: Some(vec!["192.0.2.0/24".into(), "2001:db8::/32".into()]),
+        rate_per_minute: Some(120),
+        expires_at: Some(later),
+        created_at: later,
+        last_used_at: Some(later),
+        ..on.api_key(user)
+    };
     for key in [&plain, &limited] {
         on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
         assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key, *key);
@@ -201,7 +215,7 @@ pub(crate) async fn an_api_key_is_read_with_its_owner_and_their_teams(on: &Fixtu
     let (alone, member) = (on.user().await, on.user().await);
     let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
     for (team, role) in teams.clone() {
-        on.store.team_member_put(team, member.id, role, on.draft()).await.unwrap();
+        on.store.team_member_put(team, member.id, role, on.needed(), on.draft()).await.unwrap();
     }
     for (user, expected) in [(alone, BTreeMap::new()), (member, teams.into())] {
         let key = on.api_key(user.id);
@@ -216,9 +230,9 @@ pub(crate) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
     let key = on.api_key(user);
     on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
     let revoke = async |by| on.store.api_key_revoke(key.id, by, on.now(), on.draft_by(&actor)).await.unwrap();
-    assert!(!revoke(stranger).await);
+    assert!(revoke(stranger).await.is_none());
     let revoked = join_all((0..CALLERS).map(|_| revoke(user))).await;
-    assert_eq!(revoked.into_iter().filter(|done| *done).count(), 1);
+    assert_eq!(revoked.into_iter().flatten().collect::<Vec<_>>(), [Losses::default()]);
     assert_eq!(on.records_by(&actor).await.len(), 1);
     assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_some());
 }
@@ -229,15 +243,41 @@ pub(crate) async fn a_valid_api_key_is_rotated_by_its_owner(on: &Fixture) {
     let key = ApiKeyRow { expires_at: Some(soon), ..on.api_key(user) };
     on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
     let rotate = async |by, now| {
-        let rotated = on.store.api_key_rotate(key.id, by, "$argon2id$new".into(), now, on.draft_by(&actor));
-        rotated.await.unwrap()
+        let rotation = KeyRotation { hash: "$argon2id$new".into(), overlap_until: None, now };
+        on.store.api_key_rotate(key.id, by, rotation, on.draft_by(&actor)).await.unwrap()
     };
     assert_eq!(rotate(stranger, on.now()).await, None);
     assert_eq!(rotate(user, soon).await, None, "it has expired");
     let rotated = ApiKeyRow { hash: "$argon2id$new".into(), ..key.clone() };
     assert_eq!(rotate(user, on.now()).await.as_ref(), Some(&rotated));
     assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key, rotated);
-    assert!(on.store.api_key_revoke(key.id, user, on.now(), on.draft()).await.unwrap());
+    assert!(on.store.api_key_revoke(key.id, user, on.now(), on.draft()).await.unwrap().is_some());
     assert_eq!(rotate(user, on.now()).await, None, "it was revoked");
     assert_eq!(on.records_by(&actor).await.len(), 1);
+}
+
+pub(crate) async fn the_secret_before_goes_on_for_the_overlap(on: &Fixture) {
+    let user = on.user().await.id;
+    let (key, until) = (on.api_key(user), on.now().plus(Duration::from_mins(1)));
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    let rotate = async |hash: &str, overlap_until| {
+        let rotation = KeyRotation { hash: hash.into(), overlap_until, now: on.now() };
+        let row = on.store.api_key_rotate(key.id, user, rotation, on.draft()).await.unwrap().unwrap();
+        (row.hash, row.previous)
+    };
+    let previous = |hash: &str| Some(PreviousKey { hash: hash.into(), until });
+    assert_eq!(rotate("second", Some(until)).await, ("second".into(), previous(&key.hash)));
+    assert_eq!(rotate("third", Some(until)).await, ("third".into(), previous("second")), "one before, and not two");
+    assert_eq!(rotate("fourth", None).await, ("fourth".into(), None));
+}
+
+pub(crate) async fn the_last_use_of_a_key_never_goes_back(on: &Fixture) {
+    let user = on.user().await.id;
+    let (key, now) = (on.api_key(user), on.now());
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    for (at, expected) in [(now, now), (now.minus(Duration::from_secs(9)), now)] {
+        on.store.api_key_note_used(vec![(key.id, at)]).await.unwrap();
+        let stored = on.store.api_key_owner(key.id).await.unwrap().unwrap().key;
+        assert_eq!(stored.last_used_at, Some(expected));
+    }
 }

@@ -34,12 +34,14 @@ mod fixture;
 mod hive;
 mod identity;
 mod jobs;
+mod losses;
 mod output;
 mod registration;
 mod retention;
 mod satellites;
 mod sessions;
 mod telemetry;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -156,6 +158,14 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::an_api_key_is_read_with_its_owner_and_their_teams,
         identity::an_api_key_is_revoked_once_and_by_its_owner,
         identity::a_valid_api_key_is_rotated_by_its_owner,
+        identity::the_secret_before_goes_on_for_the_overlap,
+        identity::the_last_use_of_a_key_never_goes_back,
+        losses::a_lower_role_ends_what_needs_a_higher_one,
+        losses::a_demoted_admin_keeps_what_the_teams_allow,
+        losses::who_is_disabled_loses_queued_work_tokens_and_keys,
+        losses::what_was_made_with_a_key_dies_with_it,
+        visibility::a_caller_with_tags_sees_the_satellites_that_have_one,
+        visibility::a_job_is_visible_where_all_its_satellites_are,
         audit::records_have_no_gaps_however_many_write,
         audit::the_head_is_the_last_record,
         audit::a_record_is_what_was_drafted,

@@ -50,7 +50,7 @@ actions! {
     SatelliteKeyReplace = "satellite.key_replace" on ["satellite"];
     /// A satellite became active with its first heartbeat.
     SatelliteActivate = "satellite.activate" on ["satellite"];
-    /// The name, the tags, the status, the region or the team of a satellite was changed.
+    /// The name, the tags, the status, the region or the team of a satellite was changed, or its new name is taken.
     SatelliteUpdate = "satellite.update" on ["satellite"];
     /// The link of a satellite was ended.
     SatelliteDisconnect = "satellite.disconnect" on ["satellite"];

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use hive_wire::api::User;
 use hive_wire::{ApiKeyId, TeamId, Timestamp, UserId};
 
+use super::losses::Losses;
 use crate::StoreResult;
 use crate::access::{Permission, Role};
 use crate::audit::AuditDraft;
@@ -21,17 +22,25 @@ pub trait ApiKeyStore: Send + Sync {
     /// Lists the API keys of a user, newest first.
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
     /// Replaces the hash of an API key of a user, if it is neither revoked nor expired. Returns the key after the change. The
-    /// audit record is written only then.
+    /// audit record is written only then. Without an overlap, an earlier one ends too.
     async fn api_key_rotate(
         &self,
         id: ApiKeyId,
         user: UserId,
-        hash: String,
-        now: Timestamp,
+        rotation: KeyRotation,
         audit: AuditDraft,
     ) -> StoreResult<Option<ApiKeyRow>>;
-    /// Revokes an API key of a user. False if there is none, or if it was revoked before.
-    async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    /// Revokes an API key of a user with all that was made with it: other keys, unused registration tokens and queued commands.
+    /// `None` if there is no such key, or if it was revoked before. The audit record is written only otherwise.
+    async fn api_key_revoke(
+        &self,
+        id: ApiKeyId,
+        user: UserId,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<Losses>>;
+    /// Stores when API keys were last used. It is not audited. An earlier time changes nothing.
+    async fn api_key_note_used(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> StoreResult<()>;
 }
 
 /// A stored API key.
@@ -45,14 +54,46 @@ pub struct ApiKeyRow {
     pub name: String,
     /// The argon2id hash of the secret.
     pub hash: String,
+    /// The key with which it was created.
+    pub parent: Option<ApiKeyId>,
+    /// The secret before the last rotation, as long as it goes on.
+    pub previous: Option<PreviousKey>,
     /// The permissions to which it is limited.
     pub scopes: Option<BTreeSet<Permission>>,
+    /// The tags of which a satellite has to have one.
+    pub satellite_tags: Option<BTreeSet<String>>,
+    /// The networks from which it may be used, in CIDR notation.
+    pub addresses: Option<Vec<String>>,
+    /// The most calls in a minute.
+    pub rate_per_minute: Option<u32>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, as far as it was stored.
+    pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// The secret of an API key before its last rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousKey {
+    /// The argon2id hash of the secret.
+    pub hash: String,
+    /// Until when it is accepted.
+    pub until: Timestamp,
+}
+
+/// The rotation of an API key.
+#[derive(Debug, Clone)]
+pub struct KeyRotation {
+    /// The argon2id hash of the new secret.
+    pub hash: String,
+    /// Until when the secret before is accepted; `None` for no longer.
+    pub overlap_until: Option<Timestamp>,
+    /// The time of the rotation.
+    pub now: Timestamp,
 }
 
 /// An API key with its owner.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hive_wire::api::{Team, TeamMember};
 use hive_wire::{TeamId, UserId};
 
+use super::losses::{Losses, NeededRoles};
 use crate::StoreResult;
 use crate::access::Role;
 use crate::audit::AuditDraft;
@@ -17,10 +18,24 @@ pub trait TeamStore: Send + Sync {
     async fn team_get(&self, id: TeamId) -> StoreResult<Option<Team>>;
     /// Lists all teams by slug.
     async fn team_list(&self) -> StoreResult<Vec<Team>>;
-    /// Adds a user to a team, or changes their role in it.
-    async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()>;
-    /// Removes a user from a team. False if they are not a member. The audit record is written only for true.
-    async fn team_member_remove(&self, team: TeamId, user: UserId, audit: AuditDraft) -> StoreResult<bool>;
+    /// Adds a user to a team, or changes their role in it. What they lose with a lower role is revoked in the same transaction.
+    async fn team_member_put(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        needed: NeededRoles,
+        audit: AuditDraft,
+    ) -> StoreResult<Losses>;
+    /// Removes a user from a team, and revokes what they lose with it. `None` if they are not a member. The audit record is
+    /// written only otherwise.
+    async fn team_member_remove(
+        &self,
+        team: TeamId,
+        user: UserId,
+        needed: NeededRoles,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<Losses>>;
     /// Lists the members of a team by name.
     async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>>;
     /// Lists the teams of a user and their roles.

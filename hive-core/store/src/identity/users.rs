@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hive_wire::api::{PlatformRole, User};
 use hive_wire::{Timestamp, UserId};
 
+use super::losses::{Losses, NeededRoles};
 use crate::audit::AuditDraft;
 use crate::{RowRange, StoreResult};
 
@@ -18,8 +19,9 @@ pub trait UserStore: Send + Sync {
     async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>>;
     /// Lists users by name, and returns the total.
     async fn user_list(&self, range: RowRange) -> StoreResult<(Vec<User>, u64)>;
-    /// Changes a user. Disabling a user ends their logins for good. At least one enabled global admin remains, also with
-    /// concurrent callers.
+    /// Changes a user. Disabling a user ends their logins and API keys for good. Queued commands and unused registration tokens
+    /// that the user may not make any more are revoked in the same transaction. At least one enabled global admin remains, also
+    /// with concurrent callers.
     async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdateOutcome>;
     /// Sets a password, and ends all logins of the user. With `before`, only if that is the current hash: of all callers with one
     /// hash, at most one gets true. The audit record is written only then.
@@ -59,6 +61,8 @@ pub struct UserPatch {
     pub role: Option<PlatformRole>,
     /// Whether the user is disabled.
     pub disabled: Option<bool>,
+    /// The roles that queued work and tokens need.
+    pub needed: NeededRoles,
     /// The time of the change.
     pub now: Timestamp,
 }
@@ -66,8 +70,8 @@ pub struct UserPatch {
 /// The outcome of a change of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserUpdateOutcome {
-    /// The user after the change.
-    Updated(User),
+    /// The user after the change, and what was revoked with it.
+    Updated(User, Losses),
     /// No enabled global admin would remain. Nothing was changed.
     LastAdmin,
     /// There is no such user.

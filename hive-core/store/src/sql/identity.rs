@@ -1,6 +1,7 @@
 //! Users, teams and API keys in an SQL database.
 
 mod api_keys;
+mod losses;
 mod teams;
 mod users;
 

@@ -47,11 +47,14 @@ impl JobStore for SqlStore {
         Ok(self.read_jobs(row.as_slice()).await?.pop())
     }
 
+    async fn job_is_visible(&self, id: JobId, visible: &VisibleScope) -> StoreResult<bool> {
+        let mut filter = visible_jobs(visible);
+        filter.and("j.id = ?", id.to_string());
+        Ok(self.fetch_optional(filter.statement(statements::JOB_IDS, "", &[])).await?.is_some())
+    }
+
     async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
-        let mut filter = Filter::default();
-        filter.and_raw(statements::JOB_IS_SHOWN);
-        filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, &visible.teams);
-        filter.all_selected(statements::JOB_TARGETS_UNSELECTED, visible);
+        let filter = visible_jobs(visible);
         let rows =
             self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
         let counted = self.fetch_counted(&filter, statements::JOB_ROWS_COUNTED).await?;
@@ -92,6 +95,15 @@ impl JobStore for SqlStore {
             Statement::new(statements::JOB_FINISH).text(id).bind(status.as_str()).json(&counts).time(finished_at);
         self.execute_audited(statement, audit).await
     }
+}
+
+/// The condition of the jobs all of whose satellites are in `visible`.
+fn visible_jobs(visible: &VisibleScope) -> Filter {
+    let mut filter = Filter::default();
+    filter.and_raw(statements::JOB_IS_SHOWN);
+    filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, &visible.teams);
+    filter.all_selected(statements::JOB_TARGETS_UNSELECTED, visible);
+    filter
 }
 
 impl SqlStore {

@@ -29,7 +29,8 @@ impl RegistrationTokenStore for SqlStore {
                     .time(token.expires_at)
                     .json(&token.tags)
                     .json(&token.allowed_tags)
-                    .text_opt(token.for_satellite);
+                    .text_opt(token.for_satellite)
+                    .bind(token.actor.id);
                 transaction.execute(statement).await?;
                 transaction.audit(audit);
                 Ok(())

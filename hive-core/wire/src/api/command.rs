@@ -280,6 +280,9 @@ pub struct CommandInfo {
     pub expires_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether what the caller may not read was left out: without `commands.read`, lines, messages and output are empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 /// A request to change a machine's power.

@@ -1,6 +1,7 @@
 //! Users, teams, API keys and registration tokens.
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::credential::Secret;
 use crate::open::{known, known_opt};
@@ -171,8 +172,29 @@ pub struct TeamCreate {
     pub slug: String,
 }
 
-/// A member of a team.
+open_enum! {
+    /// A role in a team as roles of the platform are named.
+    pub enum TeamRole {
+        /// [`Role::Admin`] in the team.
+        TeamAdmin = "team_admin",
+        /// [`Role::Operator`] or [`Role::Viewer`] in the team.
+        TeamUser = "team_user",
+    }
+}
+
+impl From<&Role> for TeamRole {
+    fn from(role: &Role) -> Self {
+        match role {
+            Role::Admin => Self::TeamAdmin,
+            Role::Operator | Role::Viewer => Self::TeamUser,
+            Role::Unknown(word) => Self::Unknown(word.clone()),
+        }
+    }
+}
+
+/// A member of a team. Its JSON has the role under both names: `role` and `team_role`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "TeamMemberJson")]
 pub struct TeamMember {
     /// The user.
     pub user_id: UserId,
@@ -182,15 +204,39 @@ pub struct TeamMember {
     pub role: Role,
 }
 
+#[derive(Serialize)]
+struct TeamMemberJson {
+    user_id: UserId,
+    username: String,
+    role: Role,
+    team_role: TeamRole,
+}
+
+impl From<TeamMember> for TeamMemberJson {
+    fn from(member: TeamMember) -> Self {
+        let TeamMember { user_id, username, role } = member;
+        Self { user_id, username, team_role: TeamRole::from(&role), role }
+    }
+}
+
 /// The request to add a user to a team, or to change the role of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamMemberPut {
     /// Their login name: the admin of a team may not list all users and their ids.
     pub username: String,
-    /// Their role.
-    #[serde(deserialize_with = "known")]
+    /// Their role. `team_admin` is read as `admin`, and `team_user` as `viewer`.
+    #[serde(deserialize_with = "role_in_team")]
     pub role: Role,
+}
+
+fn role_in_team<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    match TeamRole::from(word.as_str()) {
+        TeamRole::TeamAdmin => Ok(Role::Admin),
+        TeamRole::TeamUser => Ok(Role::Viewer),
+        TeamRole::Unknown(_) => known(word.into_deserializer()),
+    }
 }
 
 /// The request to create an API key for the caller.
@@ -201,6 +247,26 @@ pub struct ApiKeyCreate {
     pub name: String,
     /// When it ends; never unless given.
     pub expires_in_hours: Option<u32>,
+    /// The permissions to which it is limited, such as `satellites.read`; all of its maker's unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// The satellites to which it is limited, each as `tag:x`: one of the tags is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub satellites: Option<Vec<String>>,
+    /// The networks from which it may be used, such as `192.0.2.0/24`, or single addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// The most calls in a minute; unlimited unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute: Option<u32>,
+}
+
+/// The request to give an API key another secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiKeyRotate {
+    /// How long the secret before goes on, in seconds; not at all unless given.
+    pub overlap_seconds: u32,
 }
 
 /// An API key, without its secret.
@@ -218,6 +284,60 @@ pub struct ApiKeyInfo {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When it was last used. It is stored at most once a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+    /// The permissions to which it is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// The satellites to which it is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satellites: Option<Vec<String>>,
+    /// The networks from which it may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// The most calls in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute: Option<u32>,
+    /// The key with which it was made, and with which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<ApiKeyId>,
+    /// Until when the secret before the last rotation goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_until: Option<Timestamp>,
+}
+
+/// What was revoked together with a right or a credential.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RevokedWork {
+    /// Queued commands that were cancelled, those of jobs left out.
+    pub commands: u64,
+    /// Targets of jobs whose commands were cancelled before they started.
+    pub job_targets: u64,
+    /// Registration tokens that were not used yet.
+    pub registration_tokens: u64,
+    /// API keys.
+    pub api_keys: u64,
+}
+
+/// What a change has left, and what was revoked with it. It derefs to the value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed<T> {
+    /// The value after the change.
+    #[serde(flatten)]
+    pub value: T,
+    /// What was revoked, where there was anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<RevokedWork>,
+}
+
+impl<T> std::ops::Deref for Changed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
 }
 
 /// An API key that was just created.

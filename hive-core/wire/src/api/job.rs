@@ -143,6 +143,9 @@ pub struct Job {
     pub cancelled_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether what the caller may not read was left out: without `commands.read`, lines, messages and output are empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 /// A satellite of a job. Its output is read by its command.

@@ -76,6 +76,7 @@ fn commands_over_rest() {
         created_at: now(),
         expires_at: now(),
         finished_at: Some(now()),
+        redacted: false,
     };
     golden.check("info", &info);
     let power = api::PowerRequest {
@@ -115,6 +116,7 @@ fn jobs_over_rest() {
         deadline_at: now(),
         cancelled_at: None,
         finished_at: None,
+        redacted: false,
     };
     golden.check("job", &api::Envelope::new(job.clone()));
     let status = api::JobStatus::Cancelled;

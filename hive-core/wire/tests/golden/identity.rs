@@ -40,7 +40,8 @@ fn identities_over_rest() {
     let member = api::TeamMember { user_id: UserId::new(SEED), username: "olga".into(), role: api::Role::Operator };
     golden.check("team_member", &member);
     golden.check("team_member_put", &api::TeamMemberPut { username: "olga".into(), role: api::Role::Viewer });
-    let key_create = api::ApiKeyCreate { name: "ci".into(), expires_in_hours: Some(24) };
+    let key_create =
+        api::ApiKeyCreate { name: "ci".into(), expires_in_hours: Some(24), ..api::ApiKeyCreate::default() };
     golden.check("api_key_create", &key_create);
     let key = api::NewApiKey {
         api_key: "hive_key_EXAMPLE".into(),
@@ -51,6 +52,13 @@ fn identities_over_rest() {
             created_at: now(),
             expires_at: Some(now()),
             revoked_at: None,
+            last_used_at: None,
+            scopes: None,
+            satellites: None,
+            addresses: None,
+            rate_per_minute: None,
+            parent_id: None,
+            overlap_until: None,
         },
     };
     golden.check("api_key_new", &key);

@@ -6,7 +6,7 @@ import asyncio
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Optional, Sequence, Union
 
 from ._convert import from_native
 from ._errors import awaited, called
@@ -412,9 +412,25 @@ class Hive(Opened):
         teams: list[Team] = await self._call(lambda hive: hive.team_list())
         return teams
 
-    async def api_key_create(self, name: str, *, expires_in_hours: Optional[int] = None) -> NewApiKey:
-        """Makes an API key for the caller."""
-        key: NewApiKey = await self._call(lambda hive: hive.api_key_create(name, expires_in_hours))
+    async def api_key_create(
+        self,
+        name: str,
+        *,
+        expires_in_hours: Optional[int] = None,
+        scopes: Optional[Sequence[str]] = None,
+        satellites: Optional[Sequence[str]] = None,
+        addresses: Optional[Sequence[str]] = None,
+        rate_per_minute: Optional[int] = None,
+    ) -> NewApiKey:
+        """Makes an API key for the caller. Each option limits it: to permissions, to satellites as `tag:x`, to networks."""
+        options = native.ApiKeyOptions(
+            expires_in_hours=expires_in_hours,
+            scopes=None if scopes is None else list(scopes),
+            satellites=None if satellites is None else list(satellites),
+            addresses=None if addresses is None else list(addresses),
+            rate_per_minute=rate_per_minute,
+        )
+        key: NewApiKey = await self._call(lambda hive: hive.api_key_create(name, options))
         return key
 
     async def api_keys(self) -> list[ApiKey]:
@@ -422,9 +438,9 @@ class Hive(Opened):
         keys: list[ApiKey] = await self._call(lambda hive: hive.api_key_list())
         return keys
 
-    async def api_key_rotate(self, key_id: str) -> NewApiKey:
-        """Gives one of the caller's API keys another secret. The former secret is invalid at once."""
-        key: NewApiKey = await self._call(lambda hive: hive.api_key_rotate(key_id))
+    async def api_key_rotate(self, key_id: str, *, overlap_seconds: int = 0) -> NewApiKey:
+        """Gives one of the caller's API keys another secret. The former secret is valid for the overlap."""
+        key: NewApiKey = await self._call(lambda hive: hive.api_key_rotate(key_id, overlap_seconds))
         return key
 
     async def api_key_revoke(self, key_id: str) -> None:

@@ -275,9 +275,21 @@ extension Hive {
         try await inner.teamList()
     }
 
-    /// Makes an API key for the caller.
-    public func createApiKey(_ name: String, expiresInHours: UInt32? = nil) async throws -> NewApiKey {
-        try await inner.apiKeyCreate(name: name, expiresInHours: expiresInHours)
+    /// Makes an API key for the caller. The options limit it.
+    public func createApiKey(
+        _ name: String,
+        expiresInHours: UInt32? = nil,
+        scopes: [String]? = nil,
+        satellites: [String]? = nil,
+        addresses: [String]? = nil
+    ) async throws -> NewApiKey {
+        let options = ApiKeyOptions(
+            expiresInHours: expiresInHours,
+            scopes: scopes,
+            satellites: satellites,
+            addresses: addresses
+        )
+        return try await inner.apiKeyCreate(name: name, options: options)
     }
 
     /// The caller's API keys.
@@ -346,9 +358,9 @@ extension Hive {
         try await inner.teamMemberRemove(team: team, user: user)
     }
 
-    /// Gives one of the caller's API keys another secret. The former secret is invalid at once.
-    public func rotate(apiKey id: String) async throws -> NewApiKey {
-        try await inner.apiKeyRotate(key: id)
+    /// Gives one of the caller's API keys another secret. The former secret is valid for the overlap.
+    public func rotate(apiKey id: String, overlapSeconds: UInt32 = 0) async throws -> NewApiKey {
+        try await inner.apiKeyRotate(key: id, overlapSeconds: overlapSeconds)
     }
 
     /// Makes an API key for a user of a hive in this process.

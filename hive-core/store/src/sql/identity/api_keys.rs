@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use hive_wire::api::User;
 use hive_wire::{ApiKeyId, Timestamp, UserId};
 
+use super::losses::{add_losses, revoke_made_with};
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
-use crate::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, StoreResult};
+use crate::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, KeyRotation, Losses, PreviousKey, StoreResult};
 
 #[async_trait]
 impl ApiKeyStore for SqlStore {
@@ -19,7 +20,14 @@ impl ApiKeyStore for SqlStore {
             .json_opt(key.scopes.as_ref())
             .time(key.created_at)
             .time_opt(key.expires_at)
-            .time_opt(key.revoked_at);
+            .time_opt(key.revoked_at)
+            .text_opt(key.parent)
+            .json_opt(key.satellite_tags.as_ref())
+            .json_opt(key.addresses.as_ref())
+            .number_opt(key.rate_per_minute)
+            .time_opt(key.last_used_at)
+            .bind(key.previous.as_ref().map(|previous| previous.hash.clone()))
+            .time_opt(key.previous.map(|previous| previous.until));
         self.add(statement, "id", audit).await
     }
 
@@ -36,11 +44,12 @@ impl ApiKeyStore for SqlStore {
         &self,
         id: ApiKeyId,
         user: UserId,
-        hash: String,
-        now: Timestamp,
+        rotation: KeyRotation,
         audit: AuditDraft,
     ) -> StoreResult<Option<ApiKeyRow>> {
+        let KeyRotation { hash, overlap_until, now } = rotation;
         let statement = Statement::new(statements::API_KEY_ROTATE).text(id).text(user).bind(hash).time(now);
+        let statement = statement.time_opt(overlap_until);
         self.write(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
@@ -51,8 +60,40 @@ impl ApiKeyStore for SqlStore {
         .await
     }
 
-    async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.execute_audited(Statement::new(statements::API_KEY_REVOKE).text(id).text(user).time(now), audit).await
+    async fn api_key_revoke(
+        &self,
+        id: ApiKeyId,
+        user: UserId,
+        now: Timestamp,
+        mut audit: AuditDraft,
+    ) -> StoreResult<Option<Losses>> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let revoke = Statement::new(statements::API_KEY_REVOKE).text(id).text(user).time(now);
+                if transaction.execute(revoke).await? == 0 {
+                    return Ok(None);
+                }
+                let made = transaction.fetch_all(Statement::new(statements::API_KEY_LIST_MADE).text(id)).await?;
+                let made = made.iter().map(|row| row.text("id")).collect::<StoreResult<Vec<_>>>()?;
+                let losses = revoke_made_with(transaction, made, now).await?;
+                add_losses(&mut audit, &losses);
+                transaction.audit(audit);
+                Ok(Some(losses))
+            })
+        })
+        .await
+    }
+
+    async fn api_key_note_used(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> StoreResult<()> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                for (id, at) in uses {
+                    transaction.execute(Statement::new(statements::API_KEY_NOTE_USED).text(id).time(at)).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 }
 
@@ -79,7 +120,16 @@ fn read_api_key(row: &Row) -> StoreResult<ApiKeyRow> {
         user_id: row.parse("user_id")?,
         name: row.text("name")?,
         hash: row.text("key_hash")?,
+        parent: row.parse_opt("parent")?,
+        previous: row
+            .text_opt("previous_hash")?
+            .zip(row.time_opt("previous_until")?)
+            .map(|(hash, until)| PreviousKey { hash, until }),
         scopes: row.json_opt("scopes")?,
+        satellite_tags: row.json_opt("selector")?,
+        addresses: row.json_opt("addresses")?,
+        rate_per_minute: row.number_opt("rate_per_minute")?,
+        last_used_at: row.time_opt("last_used_at")?,
         created_at: row.time("created_at")?,
         expires_at: row.time_opt("expires_at")?,
         revoked_at: row.time_opt("revoked_at")?,

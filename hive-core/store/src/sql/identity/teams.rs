@@ -1,13 +1,16 @@
 //! Teams and their members in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::{Team, TeamMember};
+use hive_wire::api::{Team, TeamMember, User};
 use hive_wire::{TeamId, UserId};
 
+use super::losses::{add_losses, revoke_lost};
+use super::users::read_user;
 use super::{Row, SqlStore, Statement, statements};
 use crate::access::Role;
 use crate::audit::AuditDraft;
-use crate::{StoreResult, TeamStore};
+use crate::sql::writer::Transaction;
+use crate::{Losses, NeededRoles, RemainingRights, StoreResult, TeamStore};
 
 #[async_trait]
 impl TeamStore for SqlStore {
@@ -26,13 +29,27 @@ impl TeamStore for SqlStore {
         rows.iter().map(read_team).collect()
     }
 
-    async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
-        self.add(Statement::new(statements::TEAM_MEMBER_PUT).text(team).text(user).string_enum(role), "member", audit)
-            .await
+    async fn team_member_put(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        needed: NeededRoles,
+        audit: AuditDraft,
+    ) -> StoreResult<Losses> {
+        let put = Statement::new(statements::TEAM_MEMBER_PUT).text(team).text(user).string_enum(role);
+        Ok(self.change_member(put, user, needed, audit).await?.unwrap_or_default())
     }
 
-    async fn team_member_remove(&self, team: TeamId, user: UserId, audit: AuditDraft) -> StoreResult<bool> {
-        self.execute_audited(Statement::new(statements::TEAM_MEMBER_REMOVE).text(team).text(user), audit).await
+    async fn team_member_remove(
+        &self,
+        team: TeamId,
+        user: UserId,
+        needed: NeededRoles,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<Losses>> {
+        let remove = Statement::new(statements::TEAM_MEMBER_REMOVE).text(team).text(user);
+        self.change_member(remove, user, needed, audit).await
     }
 
     async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>> {
@@ -52,6 +69,44 @@ impl TeamStore for SqlStore {
         let rows = self.fetch_all(Statement::new(statements::TEAM_MEMBERSHIPS).text(user)).await?;
         rows.iter().map(|row| Ok((row.parse("team_id")?, row.string_enum("role")?))).collect()
     }
+}
+
+impl SqlStore {
+    /// Changes a membership, and revokes what the user loses with it. `None` if nothing was changed.
+    async fn change_member(
+        &self,
+        change: Statement,
+        user: UserId,
+        needed: NeededRoles,
+        mut audit: AuditDraft,
+    ) -> StoreResult<Option<Losses>> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                if transaction.execute(change).await? == 0 {
+                    return Ok(None);
+                }
+                let row = transaction.fetch_optional(Statement::new(statements::USER_GET).text(user)).await?;
+                let Some(row) = row else { return Ok(None) };
+                let rights = remaining_rights(transaction, &read_user(&row)?).await?;
+                let losses = revoke_lost(transaction, user, &rights, &needed, audit.timestamp).await?;
+                add_losses(&mut audit, &losses);
+                transaction.audit(audit);
+                Ok(Some(losses))
+            })
+        })
+        .await
+    }
+}
+
+/// Reads the rights of a user within the transaction that changes them.
+pub(super) async fn remaining_rights(transaction: &mut Transaction, user: &User) -> StoreResult<RemainingRights> {
+    let rows = transaction.fetch_all(Statement::new(statements::TEAM_MEMBERSHIPS).text(user.id)).await?;
+    let teams = rows.iter().map(|row| Ok((row.parse("team_id")?, row.string_enum("role")?)));
+    Ok(RemainingRights {
+        is_disabled: user.disabled_at.is_some(),
+        role: user.role.clone(),
+        teams: teams.collect::<StoreResult<_>>()?,
+    })
 }
 
 fn read_team(row: &Row) -> StoreResult<Team> {

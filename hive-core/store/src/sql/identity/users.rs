@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use hive_wire::UserId;
 use hive_wire::api::User;
 
+use super::losses::{add_losses, revoke_lost};
+use super::teams::remaining_rights;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{NewUserRow, RowRange, StoreResult, UserPatch, UserRow, UserStore, UserUpdateOutcome};
@@ -39,7 +41,7 @@ impl UserStore for SqlStore {
         Ok((rows.iter().map(read_user).collect::<StoreResult<_>>()?, total))
     }
 
-    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdateOutcome> {
+    async fn user_update(&self, id: UserId, patch: UserPatch, mut audit: AuditDraft) -> StoreResult<UserUpdateOutcome> {
         self.write(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(Statement::new(statements::USER_GET).text(id)).await? else {
@@ -49,8 +51,12 @@ impl UserStore for SqlStore {
                 let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
                     return Ok(UserUpdateOutcome::LastAdmin);
                 };
+                let user = read_user(&row)?;
+                let rights = remaining_rights(transaction, &user).await?;
+                let losses = revoke_lost(transaction, id, &rights, &patch.needed, patch.now).await?;
+                add_losses(&mut audit, &losses);
                 transaction.audit(audit);
-                Ok(UserUpdateOutcome::Updated(read_user(&row)?))
+                Ok(UserUpdateOutcome::Updated(user, losses))
             })
         })
         .await
@@ -92,7 +98,7 @@ fn read_user_row(row: &Row) -> StoreResult<UserRow> {
     })
 }
 
-fn read_user(row: &Row) -> StoreResult<User> {
+pub(super) fn read_user(row: &Row) -> StoreResult<User> {
     Ok(User {
         id: row.parse("id")?,
         username: row.text("username")?,

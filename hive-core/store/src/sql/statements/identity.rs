@@ -8,7 +8,8 @@ macro_rules! user_columns {
 
 macro_rules! api_key_columns {
     () => {
-        "id, user_id, name, key_hash, scopes, created_at, expires_at, revoked_at"
+        "id, user_id, name, key_hash, scopes, created_at, expires_at, revoked_at, parent, selector, addresses, \
+         rate_per_minute, last_used_at, previous_hash, previous_until"
     };
 }
 
@@ -40,18 +41,43 @@ pub(in crate::sql) const TEAM_MEMBER_LIST: &str = "SELECT m.user_id, u.username,
      JOIN users u ON u.id = m.user_id WHERE m.team_id = $1 ORDER BY u.username";
 pub(in crate::sql) const TEAM_MEMBERSHIPS: &str =
     "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
-pub(in crate::sql) const API_KEY_INSERT: &str =
-    concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+pub(in crate::sql) const API_KEY_INSERT: &str = concat!(
+    "INSERT INTO api_keys (",
+    api_key_columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+);
 /// One row for each team of the owner, or one without a team.
 pub(in crate::sql) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
-     k.revoked_at, u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
+     k.revoked_at, k.parent, k.selector, k.addresses, k.rate_per_minute, k.last_used_at, k.previous_hash, k.previous_until, \
+     u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
      FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
 pub(in crate::sql) const API_KEY_LIST: &str =
     concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
 pub(in crate::sql) const API_KEY_ROTATE: &str = concat!(
-    "UPDATE api_keys SET key_hash = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL \
+    "UPDATE api_keys SET previous_hash = CASE WHEN $5 IS NULL THEN NULL ELSE key_hash END, previous_until = $5, \
+     key_hash = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL \
      AND (expires_at IS NULL OR expires_at > $4) RETURNING ",
     api_key_columns!()
 );
 pub(in crate::sql) const API_KEY_REVOKE: &str =
     "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
+/// The key and all that were made with it, and with those.
+pub(in crate::sql) const API_KEY_LIST_MADE: &str = "WITH RECURSIVE made (id) AS (SELECT id FROM api_keys WHERE id = $1 \
+     UNION SELECT k.id FROM made m JOIN api_keys k ON k.parent = m.id) SELECT id FROM made";
+pub(in crate::sql) const API_KEY_REVOKE_MADE: &str =
+    "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+pub(in crate::sql) const API_KEY_NOTE_USED: &str =
+    "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+pub(in crate::sql) const USER_API_KEYS_REVOKE: &str =
+    "UPDATE api_keys SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
+// The author of a command is a user or a key. Open commands are few, and have an index of their own.
+pub(in crate::sql) const USER_COMMANDS_QUEUED: &str = "SELECT id, satellite_id, job_id, command_type, target_team_id \
+     FROM satellite_commands WHERE finished_at IS NULL AND status = 'queued' \
+     AND (created_by = $1 OR created_by IN (SELECT id FROM api_keys WHERE user_id = $1))";
+pub(in crate::sql) const KEY_COMMANDS_QUEUED: &str = "SELECT id, satellite_id, job_id, command_type, target_team_id \
+     FROM satellite_commands WHERE finished_at IS NULL AND status = 'queued' AND created_by = $1";
+pub(in crate::sql) const USER_TOKENS_UNUSED: &str = "SELECT id, team_id FROM registration_tokens \
+     WHERE used_at IS NULL AND revoked_at IS NULL AND actor_id = $1 UNION ALL SELECT t.id, t.team_id FROM api_keys k \
+     JOIN registration_tokens t ON t.actor_id = k.id WHERE k.user_id = $1 AND t.used_at IS NULL AND t.revoked_at IS NULL";
+pub(in crate::sql) const KEY_TOKENS_REVOKE: &str = "UPDATE registration_tokens SET revoked_at = $2 \
+     WHERE actor_id = $1 AND used_at IS NULL AND revoked_at IS NULL";

@@ -25,6 +25,7 @@ pub(in crate::sql) const JOB_PAYLOAD: &str = "SELECT payload FROM jobs WHERE id 
 pub(in crate::sql) const JOB_GET: &str =
     concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1 AND j.created_at >= 0");
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
+pub(in crate::sql) const JOB_IDS: &str = "SELECT j.id FROM jobs j";
 pub(in crate::sql) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
 pub(in crate::sql) const JOB_ROWS_COUNTED: &str = counted!("jobs j");
 /// A job that is being stored is hidden: its row has the negative of its time.

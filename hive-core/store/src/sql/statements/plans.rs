@@ -22,10 +22,12 @@ macro_rules! texts {
 }
 
 /// Indexes that have entries for open rows only. Those are few, and reading them is the purpose of the statement.
-const INDEXES_OF_OPEN_ROWS: [&str; 3] = ["jobs_open", "sessions_open", "satellite_commands_open"];
+const INDEXES_OF_OPEN_ROWS: [&str; 4] =
+    ["jobs_open", "sessions_open", "satellite_commands_open", "satellite_commands_queued"];
 
 /// What a statement may read as a whole: a part of its text, of the step that reads, and the reason.
-const EXCUSES: [(&str, &str, &str); 16] = [
+const EXCUSES: [(&str, &str, &str); 17] = [
+    ("WITH RECURSIVE made", "m", "they are the keys that were found"),
     ("WITH v (", "v", "they are the rows of the statement itself"),
     ("UNION ALL", "overdue", "the sub-query before it has its conditions"),
     ("AS rows_counted", "rows_counted", "the sub-query before it has its conditions"),
@@ -45,7 +47,7 @@ const EXCUSES: [(&str, &str, &str); 16] = [
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 21] = [
+const PARTS: [&str; 22] = [
     "HEARTBEAT_LIST",
     "HEARTBEAT_IS_KEPT",
     "SATELLITE_COUNT",
@@ -58,6 +60,7 @@ const PARTS: [&str; 21] = [
     "COMMAND_LIST_TURNS",
     "JOB_LIST",
     "JOB_PAGE",
+    "JOB_IDS",
     "JOB_ROWS_COUNTED",
     "JOB_TEAMS_ELSEWHERE",
     "JOBS_OF_TEAMS",
@@ -79,7 +82,9 @@ fn constants() -> Vec<(&'static str, &'static str)> {
         IDEMPOTENCY_PURGE IDEMPOTENCY_FIND IDEMPOTENCY_INSERT
         USER_INSERT USER_GET USER_FIND USER_LIST USER_COUNT USER_UPDATE USER_PASSWORD_SET
         TEAM_INSERT TEAM_GET TEAM_LIST TEAM_MEMBER_PUT TEAM_MEMBER_REMOVE TEAM_MEMBER_LIST TEAM_MEMBERSHIPS
-        API_KEY_INSERT API_KEY_OWNER API_KEY_LIST API_KEY_ROTATE API_KEY_REVOKE
+        API_KEY_INSERT API_KEY_OWNER API_KEY_LIST API_KEY_ROTATE API_KEY_REVOKE API_KEY_LIST_MADE API_KEY_REVOKE_MADE
+        API_KEY_NOTE_USED USER_API_KEYS_REVOKE USER_COMMANDS_QUEUED KEY_COMMANDS_QUEUED USER_TOKENS_UNUSED
+        KEY_TOKENS_REVOKE
         JOB_INSERT JOB_PAYLOAD JOB_GET JOB_LIST_OPEN JOB_TARGET_LIST JOB_TARGET_COUNT
         JOB_CANCEL JOB_COMMANDS_CANCEL JOB_FINISH JOB_SHOW JOB_LIST_HIDDEN JOB_COMMANDS_END_HIDDEN JOB_END_HIDDEN
         OUTPUT_LENGTH OUTPUT_INSERT OUTPUT_LENGTHS OUTPUT_CHUNKS
@@ -146,6 +151,7 @@ async fn run_lists(store: &SqlStore) {
         }
         store.command_list(satellite, &visible, page).await.unwrap();
         store.job_list(&visible, page).await.unwrap();
+        store.job_is_visible(hive_wire::JobId::new(seed), &visible).await.unwrap();
         for satellite_id in [None, Some(satellite)] {
             for ended in [None, Some(true), Some(false)] {
                 let query = SessionQuery { visible: visible.clone(), satellite_id, ended };

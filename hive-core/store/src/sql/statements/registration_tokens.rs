@@ -8,8 +8,8 @@ macro_rules! token_columns {
 }
 
 pub(in crate::sql) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, actor, \
-     actor_kind, created_by, authorised_by, created_at, expires_at, tags, allowed_tags, for_satellite) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+     actor_kind, created_by, authorised_by, created_at, expires_at, tags, allowed_tags, for_satellite, actor_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 pub(in crate::sql) const TOKEN_ROW: &str =
     concat!("SELECT actor, max_uses, ", token_columns!(), " FROM registration_tokens WHERE id = $1");
 pub(in crate::sql) const TOKEN_GET: &str =
