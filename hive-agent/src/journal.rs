@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::storage::disk::DiskHealth;
 
-use writer::{JournalWrite, write_all};
+use writer::{JournalWrite, SyncWaiter, write_all};
 
 pub(crate) use file::{JournalFile, OpenedJournal};
 pub(crate) use ledger::{CommandLedger, DeliveryDecision};
@@ -91,11 +91,10 @@ impl Journal {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Appends a record and waits until it is synced.
-    pub(crate) async fn append_durably(&self, record: &JournalRecord) -> io::Result<()> {
-        let (done, answer) = oneshot::channel();
-        self.send(JournalWrite::Sync(record.to_line()?, done)).await?;
-        answer.await.map_err(|_| writer_gone())?
+    /// Appends the record of a start and waits until it is synced. The process of the command may start as soon as `permit`
+    /// arrives: after the sync and before this returns. If the record cannot be written, the permit is dropped.
+    pub(crate) async fn append_start(&self, record: &JournalRecord, permit: oneshot::Sender<()>) -> io::Result<()> {
+        self.sync(record.to_line()?, Some(permit)).await
     }
 
     /// Appends a record without waiting for the disk.
@@ -105,9 +104,7 @@ impl Journal {
 
     /// Waits until all earlier records are synced.
     pub(crate) async fn flush(&self) -> io::Result<()> {
-        let (done, answer) = oneshot::channel();
-        self.send(JournalWrite::Sync(Vec::new(), done)).await?;
-        answer.await.map_err(|_| writer_gone())?
+        self.sync(Vec::new(), None).await
     }
 
     /// Whether the file is large compared with its last rewrite.
@@ -124,6 +121,12 @@ impl Journal {
         self.limit.store(MIN_COMPACT_SIZE.max(2 * content.len() as u64), Ordering::Relaxed);
         turn.send(JournalWrite::Rewrite(content));
         Ok(())
+    }
+
+    async fn sync(&self, line: Vec<u8>, permit: Option<oneshot::Sender<()>>) -> io::Result<()> {
+        let (done, answer) = oneshot::channel();
+        self.send(JournalWrite::Sync(line, SyncWaiter { done, permit })).await?;
+        answer.await.map_err(|_| writer_gone())?
     }
 
     async fn send(&self, work: JournalWrite) -> io::Result<()> {

@@ -6,13 +6,16 @@ use futures_util::future::join;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, Payload};
 use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, ErrorCode};
+use tokio::sync::oneshot;
 use tracing::{debug, error};
 
 use super::concurrency::ConcurrencyClass;
 use super::{Dispatcher, RunningCommand};
 use crate::clock;
 use crate::executors;
-use crate::executors::process::{self, PreparedProgram, ProcessOutcome, ProcessOutputs, Program, StopSignals};
+use crate::executors::process::{
+    self, PreparedProgram, ProcessOutcome, ProcessOutputs, Program, StartCondition, StopSignals,
+};
 use crate::journal::{self, JournalRecord};
 use crate::system_error;
 
@@ -24,9 +27,12 @@ impl Dispatcher {
         payload: Payload,
         started: JournalRecord,
     ) {
-        // The program is prepared while the record is written. It starts only after that.
-        let recording = self.journal.append_durably(&started);
-        let (recorded, prepared) = join(recording, async { self.prepare(command.id, &payload) }).await;
+        // The program is prepared while the record is written. It starts only after that, and then at once: the thread of
+        // the journal gives the permit to the thread that starts programs.
+        let (give_permit, permit) = oneshot::channel();
+        let condition = StartCondition { permit, cancel: command.cancel.clone() };
+        let recording = self.journal.append_start(&started, give_permit);
+        let (recorded, prepared) = join(recording, self.prepare(command.id, &payload, condition)).await;
         let outcome = if let Err(cause) = recorded {
             let message = self.disk.record_failure(journal::NAME, &cause);
             error!(command.id = %command.id, "a command is not run, because its start cannot be recorded: {message}");
@@ -54,9 +60,14 @@ impl Dispatcher {
         self.finish(&command, outcome, ConcurrencyClass::of(&payload)).await;
     }
 
-    fn prepare(&self, id: CommandId, payload: &Payload) -> Result<PreparedProgram, ErrorBody> {
+    async fn prepare(
+        &self,
+        id: CommandId,
+        payload: &Payload,
+        condition: StartCondition,
+    ) -> Result<PreparedProgram, ErrorBody> {
         let spec = executors::exec_spec(payload, self.settings.power_helper.as_deref())?;
-        Ok(process::prepare(Program::of_spec(id, &spec, &self.settings.account)?))
+        Ok(process::prepare(Program::of_spec(id, &spec, &self.settings.account)?, condition).await)
     }
 
     async fn execute(&self, command: &Arc<RunningCommand>, program: PreparedProgram) -> ProcessOutcome {

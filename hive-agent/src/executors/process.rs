@@ -39,6 +39,7 @@ use output_pipe::{OutputPipe, store_output};
 pub(crate) use outcome::ProcessOutcome;
 pub(crate) use pipe_drain::PipeDrain;
 pub(crate) use program::{Program, environment, home, marker, not_started};
+pub(crate) use spawn::StartCondition;
 pub(crate) use unkilled::UnkilledCommands;
 
 /// How long the pipes are read after the main process has exited, if a background child holds them open.
@@ -78,9 +79,9 @@ pub(crate) struct PreparedProgram {
     process: io::Result<PreparedProcess>,
 }
 
-/// Prepares a process, and starts nothing.
-pub(crate) fn prepare(program: Program) -> PreparedProgram {
-    PreparedProgram { process: PreparedProcess::new(&program), program }
+/// Prepares a process. It starts as soon as it may, without waiting for [`run`].
+pub(crate) async fn prepare(program: Program, condition: StartCondition) -> PreparedProgram {
+    PreparedProgram { process: PreparedProcess::new(&program, condition).await, program }
 }
 
 /// Runs a process to its end.
@@ -89,17 +90,15 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(
     mut outputs: ProcessOutputs<'_, F>,
     stop: &StopSignals,
 ) -> ProcessOutcome {
-    // The command may have been cancelled while its start was written to the journal.
-    if stop.cancel.is_cancelled() {
-        return ProcessOutcome::without_run(CommandStatus::Cancelled, None);
-    }
     let started_at = Instant::now();
     let child = match process {
         Ok(process) => ChildProcess::start(process).await,
         Err(error) => Err(error),
     };
     let mut child = match child {
-        Ok(child) => child,
+        Ok(Some(child)) => child,
+        // It was cancelled while its start was written to the journal.
+        Ok(None) => return ProcessOutcome::without_run(CommandStatus::Cancelled, None),
         Err(error) => {
             return ProcessOutcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error)));
         }

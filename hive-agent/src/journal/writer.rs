@@ -14,8 +14,15 @@ use crate::system_error;
 pub(super) enum JournalWrite {
     Append(Vec<u8>),
     /// Appends, and answers after the sync.
-    Sync(Vec<u8>, oneshot::Sender<io::Result<()>>),
+    Sync(Vec<u8>, SyncWaiter),
     Rewrite(Vec<u8>),
+}
+
+/// Who waits for a sync.
+pub(super) struct SyncWaiter {
+    pub(super) done: oneshot::Sender<io::Result<()>>,
+    /// Lets a process start, if the sync succeeds.
+    pub(super) permit: Option<oneshot::Sender<()>>,
 }
 
 /// Writes until the queue is closed.
@@ -34,9 +41,9 @@ pub(super) fn write_all(
         while let Some(item) = next {
             match item {
                 JournalWrite::Append(line) => lines.extend(line),
-                JournalWrite::Sync(line, done) => {
+                JournalWrite::Sync(line, waiter) => {
                     lines.extend(line);
-                    waiters.push(done);
+                    waiters.push(waiter);
                 }
                 // The batch before the rewrite belongs to the old file and is written first.
                 JournalWrite::Rewrite(content) => {
@@ -61,7 +68,7 @@ pub(super) fn write_all(
 fn write_batch(
     file: &mut JournalFile,
     lines: &mut Vec<u8>,
-    waiters: &mut Vec<oneshot::Sender<io::Result<()>>>,
+    waiters: &mut Vec<SyncWaiter>,
     position: &AtomicU64,
     disk: &DiskHealth,
 ) {
@@ -73,7 +80,11 @@ fn write_batch(
         // Before the answers are sent: the acknowledgement of a command contains a position that includes its start.
         position.store(file.position(), Ordering::Release);
     }
-    for done in waiters.drain(..) {
+    for SyncWaiter { done, permit } in waiters.drain(..) {
+        if let Some(permit) = permit.filter(|_| written.is_ok()) {
+            // First, because the process is what the command waits for. A command that cannot start waits for no permit.
+            permit.send(()).ok();
+        }
         // An `io::Error` cannot be cloned, and several callers may wait for one sync.
         let answer =
             written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), system_error::text(error)));

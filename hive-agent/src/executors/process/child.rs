@@ -14,13 +14,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-use super::{Program, spawn};
+use super::Program;
+use super::spawn::{self, StartCondition, StartingProcess};
 
-/// A process that can be started: its pipes are open.
+/// A process that starts as soon as it may: its pipes are open.
 #[derive(Debug)]
 pub(super) struct PreparedProcess {
-    request: spawn::SpawnRequest,
-    started: spawn::StartedProcess,
+    starting: StartingProcess,
     stdin: Option<pipe::Sender>,
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
@@ -46,7 +46,7 @@ enum ExitWatch {
 }
 
 impl PreparedProcess {
-    pub(super) fn new(program: &Program) -> io::Result<Self> {
+    pub(super) async fn new(program: &Program, condition: StartCondition) -> io::Result<Self> {
         let (input, stdin) = match program.stdin {
             Some(_) => io::pipe().map(|(input, stdin)| (input.into(), Some(OwnedFd::from(stdin))))?,
             // Not the input of the agent, which may be the terminal in which it was started.
@@ -57,17 +57,18 @@ impl PreparedProcess {
         let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose()?;
         let stdout = pipe::Receiver::from_owned_fd(stdout.into())?;
         let stderr = pipe::Receiver::from_owned_fd(stderr.into())?;
-        let (request, started) = spawn::request(program, [input, output.into(), errors.into()])?;
-        Ok(Self { request, started, stdin, stdout, stderr })
+        let starting = spawn::start(program, [input, output.into(), errors.into()], condition).await?;
+        Ok(Self { starting, stdin, stdout, stderr })
     }
 }
 
 impl ChildProcess {
-    pub(super) async fn start(process: PreparedProcess) -> io::Result<Self> {
-        let PreparedProcess { request, started, stdin, stdout, stderr } = process;
-        let pid = spawn::start(request, started).await?;
+    /// Waits until the process has started; `None` if it was cancelled before.
+    pub(super) async fn start(process: PreparedProcess) -> io::Result<Option<Self>> {
+        let PreparedProcess { starting, stdin, stdout, stderr } = process;
+        let Some(pid) = starting.started().await? else { return Ok(None) };
         let end = ExitWatch::of(pid).inspect_err(|_| kill(pid))?;
-        Ok(Self { pid, end, status: None, stdin, stdout: Some(stdout), stderr: Some(stderr) })
+        Ok(Some(Self { pid, end, status: None, stdin, stdout: Some(stdout), stderr: Some(stderr) }))
     }
 
     /// The process id, until the end was seen. The number is not reused before that.

@@ -12,6 +12,7 @@ use hive_wire::id::Seed;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 struct Bench {
     dir: TempDir,
@@ -51,7 +52,10 @@ impl Bench {
             unkilled: &self.unkilled,
             on_growth: |_, _| {},
         };
-        run(prepare(program), outputs, &self.stop).await
+        let (give_permit, permit) = oneshot::channel();
+        give_permit.send(()).unwrap();
+        let condition = StartCondition { permit, cancel: self.stop.cancel.clone() };
+        run(prepare(program, condition).await, outputs, &self.stop).await
     }
 
     fn output(&self, channel: Channel) -> String {
