@@ -38,8 +38,8 @@ async fn create(maker: &ActingHive, request: ApiKeyCreate) -> Result<NewApiKey> 
     maker.identity().api_key_create(request).await
 }
 
-fn words(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(|word| (*word).to_owned()).collect())
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn check_refused<T>(result: Result<T>, code: ErrorCode) {
@@ -60,9 +60,9 @@ async fn a_key_does_what_its_scopes_and_its_owner_allow_now() {
     system.identity().team_member_put(team.id, member(Role::Admin)).await.unwrap();
     let own_key = system.api_key_create_for("olga", ApiKeyCreate::default()).await.unwrap().api_key;
     let own = use_key(&hive, &own_key).await.unwrap();
-    let scopes = words(&["satellites.read", "satellites.tag"]);
+    let scopes = Some(words(&["satellites.read", "satellites.tag"]));
     let key = create(&own, ApiKeyCreate { scopes, ..ApiKeyCreate::default() }).await.unwrap();
-    assert_eq!(key.info.scopes, words(&["satellites.read", "satellites.tag"]));
+    assert_eq!(key.info.scopes, Some(words(&["satellites.read", "satellites.tag"])));
     let retag = async |key: &str| {
         let tags = SatelliteUpdate { tags: Some(vec!["web".into()]), ..SatelliteUpdate::default() };
         use_key(&hive, key).await.unwrap().satellites().update(satellite.id, tags).await
@@ -75,7 +75,7 @@ async fn a_key_does_what_its_scopes_and_its_owner_allow_now() {
     check_refused(retag(&key.api_key).await, ErrorCode::Forbidden);
     // What the owner has not is not given away.
     let own = use_key(&hive, &own_key).await.unwrap();
-    let scopes = words(&["satellites.power"]);
+    let scopes = Some(words(&["satellites.power"]));
     let error = create(&own, ApiKeyCreate { scopes, ..ApiKeyCreate::default() }).await.err().unwrap();
     assert!(error.to_string().contains("satellites.power"), "{error}");
 }
@@ -85,8 +85,8 @@ async fn what_is_made_with_a_key_may_no_more_and_ends_no_later() {
     let hive = hive().await;
     let admin = admin(&hive).await;
     let limits = ApiKeyCreate {
-        scopes: words(&["satellites.read", "api_keys.own", "tokens.manage"]),
-        addresses: words(&["192.0.2.0/24"]),
+        scopes: Some(words(&["satellites.read", "api_keys.own", "tokens.manage"])),
+        addresses: Some(words(&["192.0.2.0/24"])),
         expires_in_hours: Some(24),
         rate_per_minute: Some(60),
         ..ApiKeyCreate::default()
@@ -98,13 +98,13 @@ async fn what_is_made_with_a_key_may_no_more_and_ends_no_later() {
     assert_eq!((&child.info.scopes, &child.info.addresses), (&made.info.scopes, &made.info.addresses));
     assert_eq!((child.info.expires_at, child.info.rate_per_minute), (made.info.expires_at, Some(60)));
     for wider in [
-        ApiKeyCreate { scopes: words(&["satellites.exec"]), ..ApiKeyCreate::default() },
-        ApiKeyCreate { addresses: words(&["192.0.0.0/16"]), ..ApiKeyCreate::default() },
+        ApiKeyCreate { scopes: Some(words(&["satellites.exec"])), ..ApiKeyCreate::default() },
+        ApiKeyCreate { addresses: Some(words(&["192.0.0.0/16"])), ..ApiKeyCreate::default() },
     ] {
         check_refused(create(&key, wider).await, ErrorCode::InvalidInput);
     }
-    let narrower = ApiKeyCreate { addresses: words(&["192.0.2.1"]), ..ApiKeyCreate::default() };
-    assert_eq!(create(&key, narrower).await.unwrap().info.addresses, words(&["192.0.2.1/32"]));
+    let narrower = ApiKeyCreate { addresses: Some(words(&["192.0.2.1"])), ..ApiKeyCreate::default() };
+    assert_eq!(create(&key, narrower).await.unwrap().info.addresses, Some(words(&["192.0.2.1/32"])));
     let token = key.identity().registration_token_create(global()).await.unwrap();
     assert!(token.expires_at <= made.info.expires_at.unwrap());
     check_refused(
@@ -149,7 +149,7 @@ async fn what_was_made_with_a_key_ends_with_it() {
 async fn a_key_is_accepted_from_its_networks_alone() {
     let hive = hive().await;
     let admin = admin(&hive).await;
-    let addresses = words(&["192.0.2.0/24", "2001:db8::/32"]);
+    let addresses = Some(words(&["192.0.2.0/24", "2001:db8::/32"]));
     let key = create(&admin, ApiKeyCreate { addresses, ..ApiKeyCreate::default() }).await.unwrap().api_key;
     for ip in ["192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1"] {
         key_from(&hive, &key, ip).await.unwrap();
@@ -195,9 +195,9 @@ async fn a_key_for_a_tag_sees_and_uses_the_satellites_that_carry_it() {
     let submit =
         async |by: &ActingHive, id| by.commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;
     let of_production = submit(&admin, production.id).await.unwrap();
-    let request = ApiKeyCreate { satellites: words(&["tag:staging"]), ..ApiKeyCreate::default() };
+    let request = ApiKeyCreate { satellites: Some(words(&["tag:staging"])), ..ApiKeyCreate::default() };
     let made = create(&admin, request).await.unwrap();
-    assert_eq!(made.info.satellites, words(&["tag:staging"]));
+    assert_eq!(made.info.satellites, Some(words(&["tag:staging"])));
     let key = use_key(&hive, &made.api_key).await.unwrap();
     let found = key.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!((found.total, found.items[0].id), (1, staging.id));
@@ -210,7 +210,7 @@ async fn a_key_for_a_tag_sees_and_uses_the_satellites_that_carry_it() {
         key.identity().registration_token_create(RegistrationTokenCreate::global()).await,
         ErrorCode::Forbidden,
     );
-    let wider = ApiKeyCreate { satellites: words(&["tag:web"]), ..ApiKeyCreate::default() };
+    let wider = ApiKeyCreate { satellites: Some(words(&["tag:web"])), ..ApiKeyCreate::default() };
     check_refused(create(&key, wider).await, ErrorCode::InvalidInput);
     let child = create(&key, ApiKeyCreate::default()).await.unwrap();
     assert_eq!(child.info.satellites, made.info.satellites);
@@ -220,7 +220,7 @@ async fn a_key_for_a_tag_sees_and_uses_the_satellites_that_carry_it() {
 async fn a_limited_key_makes_no_login_with_more_rights() {
     let hive = hive().await;
     let admin = admin(&hive).await;
-    let scopes = words(&["users.manage", "api_keys.own"]);
+    let scopes = Some(words(&["users.manage", "api_keys.own"]));
     let made = create(&admin, ApiKeyCreate { scopes, ..ApiKeyCreate::default() }).await.unwrap();
     let key = use_key(&hive, &made.api_key).await.unwrap();
     let user = |role| UserCreate { username: "eve".into(), role };
