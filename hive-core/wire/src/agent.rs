@@ -57,6 +57,7 @@ pub mod close {
 
 /// A message from a satellite to the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToServer {
@@ -146,6 +147,7 @@ pub enum ToServer {
 
 /// A message from the server to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToAgent {
@@ -251,6 +253,7 @@ pub enum ToAgent {
 
 /// The first message of a satellite. Its API key was sent in the `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Handshake {
     /// The id of the satellite; must be the satellite of the key.
     pub agent_id: SatelliteId,
@@ -291,6 +294,7 @@ pub struct Handshake {
 
 /// The machine a satellite runs on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SystemInfo {
     /// The host's name.
@@ -315,6 +319,7 @@ pub struct SystemInfo {
 
 /// The state of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Metrics {
     /// Processors in use, 0 to 100.
@@ -338,6 +343,7 @@ pub struct Metrics {
 
 /// The answer to a handshake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HandshakeAck {
     /// Whether the link is up.
     pub success: bool,

@@ -60,6 +60,7 @@ impl<T> Envelope<T> {
 
 /// The part of a list that an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pagination {
     /// From 1.
     pub page: u32,
@@ -99,11 +100,14 @@ impl<T> Page<T> {
 
 /// The request for a page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct PageRequest {
     /// From 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub page: u32,
-    /// 1 to [`PageRequest::MAX_PER_PAGE`].
+    /// 1 to 1,000 ([`PageRequest::MAX_PER_PAGE`]).
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     pub per_page: u32,
 }
 
@@ -120,6 +124,7 @@ impl Default for PageRequest {
 
 /// A failed answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorEnvelope {
     /// Always false.
     pub success: bool,
@@ -129,6 +134,7 @@ pub struct ErrorEnvelope {
 
 /// The error of a failed answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{message}")]
 pub struct ApiError {
     /// The stable code of the error.

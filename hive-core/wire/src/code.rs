@@ -69,6 +69,7 @@ codes! {
 
 /// An error: a code and a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// The stable code of the error.
     pub code: ErrorCode,

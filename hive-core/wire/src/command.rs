@@ -81,3 +81,23 @@ open_enum! {
         Cancel = "cancel",
     }
 }
+
+#[cfg(all(test, feature = "openapi"))]
+mod tests {
+    use utoipa::PartialSchema as _;
+    use utoipa::openapi::{RefOr, Schema};
+
+    use super::CommandStatus;
+    use crate::open::OpenEnum as _;
+
+    #[test]
+    fn an_open_word_is_described_by_its_doc_comments() {
+        let RefOr::T(Schema::Object(status)) = CommandStatus::schema() else { panic!("not an object") };
+        let description = status.description.unwrap();
+        assert!(description.starts_with("The status of a command."), "{description}");
+        for word in CommandStatus::WORDS {
+            let line = description.lines().find(|line| line.starts_with(&format!("- `{word}`: "))).unwrap();
+            assert!(line.ends_with('.') && line.len() > word.len() + 8, "{line}");
+        }
+    }
+}

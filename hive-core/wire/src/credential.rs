@@ -24,6 +24,7 @@ const SATELLITE_KEY_PREFIXES: [&str; 2] = ["hive_satellite_api_global_", "hive_s
 
 /// A credential on its way over the wire. It is written in full and never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Secret(pub String);
 

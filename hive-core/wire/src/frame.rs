@@ -126,6 +126,11 @@ impl Frame {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    StreamId => utoipa::openapi::schema::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::Integer).minimum(Some(0)).description(Some("A stream within a link."));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@
 //! - [`session`] holds the messages between a server and whoever looks at a terminal;
 //! - [`frame`] is the binary envelope of the data on that link, [`stream`] the state machines that send and receive
 //!   one stream of it: credit, offsets, resume and priority;
+//! - `schema` (feature `openapi`) has the schemas of types that serde reads by code of their own; the others derive theirs;
 //! - [`backoff`] says when a lost server is dialled again.
 //!
 //! Nothing here does I/O, reads a clock or spawns a task, so that the same code serves a WebSocket, HTTPS polling,
@@ -36,6 +37,8 @@ pub mod name;
 pub mod open;
 pub mod query;
 pub mod satellite_api;
+#[cfg(feature = "openapi")]
+pub mod schema;
 pub mod session;
 mod setters;
 pub mod stream;

@@ -100,6 +100,16 @@ impl fmt::Display for SatelliteName {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    SatelliteName => crate::schema::text()
+        .description(Some("The name of a satellite."))
+        .min_length(Some(MIN_LEN))
+        .max_length(Some(MAX_LEN))
+        .pattern(Some("^[a-z0-9_-]+$"))
+        .examples(["web-server-01"]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

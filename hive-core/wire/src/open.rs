@@ -12,6 +12,9 @@ pub use serde;
 use serde::de::value::MapDeserializer;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub use utoipa;
 
 /// An enum made by [`open_enum!`](crate::open_enum).
 pub trait OpenEnum: for<'a> From<&'a str> {
@@ -47,15 +50,15 @@ pub trait OpenEnum: for<'a> From<&'a str> {
 #[macro_export]
 macro_rules! open_enum {
     (
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         $vis:vis enum $name:ident {
-            $($(#[$variant_meta:meta])* $variant:ident = $word:literal),* $(,)?
+            $($(#[$($variant_meta:tt)*])* $variant:ident = $word:literal),* $(,)?
         }
     ) => {
-        $(#[$meta])*
+        $(#[$($meta)*])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         $vis enum $name {
-            $($(#[$variant_meta])* $variant,)*
+            $($(#[$($variant_meta)*])* $variant,)*
             /// A word that this version does not know, kept as it was.
             Unknown(Box<str>),
         }
@@ -124,7 +127,40 @@ macro_rules! open_enum {
                 $crate::open::word(deserializer)
             }
         }
+
+        $crate::open_enum_schema! {
+            $name, &[$(stringify!($($meta)*)),*],
+            [$(($word, &[$(stringify!($($variant_meta)*)),*])),*]
+        }
     };
+}
+
+/// Implements the schema of an enum of words. The features of this crate decide, not those of the crate with the enum.
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! open_enum_schema {
+    ($name:ident, $docs:expr, [$($word:expr),*]) => {
+        impl $crate::open::utoipa::PartialSchema for $name {
+            fn schema() -> $crate::open::utoipa::openapi::RefOr<$crate::open::utoipa::openapi::Schema> {
+                $crate::schema::open_words($docs, &[$($word),*])
+            }
+        }
+
+        impl $crate::open::utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    };
+}
+
+/// Without the feature `openapi` there are no schemas.
+#[cfg(not(feature = "openapi"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! open_enum_schema {
+    ($name:ident, $docs:expr, [$($word:expr),*]) => {};
 }
 
 /// Something tagged by its kind, to which other versions may add kinds.

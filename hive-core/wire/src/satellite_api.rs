@@ -11,6 +11,7 @@ pub const HIVE_ID_HEADER: &str = "x-hive-id";
 
 /// The registration request of a satellite. The token alone decides its type and team.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterRequest {
     /// The requested name. The server checks it, so that an invalid one gets the documented answer.
     pub name: String,
@@ -37,6 +38,7 @@ fn default_capabilities() -> Vec<String> {
 
 /// The machine, as reported at registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct RegisterSystemInfo {
     /// `linux`, `darwin` or `windows`.
@@ -55,6 +57,7 @@ pub struct RegisterSystemInfo {
 
 /// The answer to a registration. The API key is never shown again.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterResponse {
     /// Always true.
     pub success: bool,
@@ -69,6 +72,7 @@ pub struct RegisterResponse {
 
 /// A satellite as it was just registered.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisteredSatellite {
     /// Its id: the same as before where it had registered before.
     pub id: SatelliteId,
@@ -86,6 +90,7 @@ pub struct RegisteredSatellite {
 
 /// An error of this API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorResponse {
     /// Always false.
     pub success: bool,
@@ -118,6 +123,7 @@ open_enum! {
 
 /// Whether and how satellites register (`GET /api/satellites/register/status`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterStatus {
     /// `token_based`.
     pub registration_method: String,
@@ -131,6 +137,7 @@ pub struct RegisterStatus {
 
 /// A heartbeat over HTTPS; also how a stored key is verified at start. Everything in it is optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct HeartbeatRequest {
     /// `active`, `degraded` or `error`.
@@ -142,6 +149,7 @@ pub struct HeartbeatRequest {
 
 /// The answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatResponse {
     /// Always true.
     pub success: bool,

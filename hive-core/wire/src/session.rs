@@ -37,6 +37,7 @@ open_enum! {
 
 /// The first message of a viewer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct AttachRequest {
     /// The id of a viewer that reconnects; none for a new viewer.
@@ -55,6 +56,7 @@ pub struct AttachRequest {
 
 /// A message from a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FromViewer {
@@ -85,6 +87,7 @@ pub enum FromViewer {
 
 /// A message to a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToViewer {
@@ -140,6 +143,7 @@ pub enum ToViewer {
 
 /// The answer to a viewer's first message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attached {
     /// The terminal.
     pub session: Session,
@@ -160,6 +164,7 @@ pub struct Attached {
 
 /// The state of the keyboard, as one viewer sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Control {
     /// Whether this viewer has it.
     pub is_mine: bool,

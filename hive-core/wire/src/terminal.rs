@@ -26,6 +26,7 @@ open_enum! {
 
 /// How a terminal ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionEnd {
     /// Why.
     pub reason: EndReason,
@@ -39,6 +40,7 @@ pub struct SessionEnd {
 
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Size {
     /// Columns, 1 to [`MAX_SCREEN`].
     pub cols: u16,

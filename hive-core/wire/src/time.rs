@@ -92,6 +92,14 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    Timestamp => crate::schema::text()
+        .description(Some("A time (RFC 3339). Answers have it in UTC, with microseconds."))
+        .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+        .examples(["2026-02-05T05:42:00.000000Z"]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

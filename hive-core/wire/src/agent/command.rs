@@ -14,6 +14,7 @@ use crate::open_enum;
 
 /// A command on its way to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Command {
     /// Its id. A command runs at most once.
     pub id: CommandId,
@@ -37,6 +38,7 @@ pub struct Command {
 
 /// How much of a command's output the server has, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Received {
     /// Of its standard output.
     pub stdout: u64,
@@ -128,6 +130,7 @@ impl<'de> Deserialize<'de> for Payload {
 
 /// A program to run.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExecSpec {
     /// A line for `/bin/sh -c`, or the program where `args` is there.
     pub command: String,
@@ -163,6 +166,7 @@ impl std::fmt::Debug for ExecSpec {
 
 /// A change of the machine's power.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PowerSpec {
     /// The change.
     pub action: PowerAction,
@@ -186,6 +190,7 @@ open_enum! {
 
 /// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandResult {
     /// The command.
     pub id: CommandId,
@@ -204,6 +209,42 @@ pub struct CommandResult {
     /// Why it failed, where it was not the program's own exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
+}
+
+#[cfg(feature = "openapi")]
+mod schemas {
+    use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema};
+    use utoipa::openapi::{Ref, RefOr};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::{ExecSpec, Payload, PowerSpec};
+    use crate::schema::{Collected, add, text};
+
+    impl PartialSchema for Payload {
+        fn schema() -> RefOr<Schema> {
+            let kind = |word: &str, payload: &str| {
+                let word = text().enum_values(Some([word]));
+                let payload = Ref::from_schema_name(payload);
+                ObjectBuilder::new()
+                    .property("command_type", word)
+                    .property("payload", payload)
+                    .required("command_type")
+                    .required("payload")
+            };
+            OneOfBuilder::new()
+                .description(Some("What a command does."))
+                .item(kind("exec", "ExecSpec"))
+                .item(kind("power", "PowerSpec"))
+                .into()
+        }
+    }
+
+    impl ToSchema for Payload {
+        fn schemas(schemas: &mut Collected) {
+            add::<ExecSpec>(schemas);
+            add::<PowerSpec>(schemas);
+        }
+    }
 }
 
 #[cfg(test)]

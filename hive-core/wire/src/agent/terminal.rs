@@ -10,6 +10,7 @@ use crate::{SessionId, ViewerId};
 
 /// A terminal to open.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PtySpec {
     /// The terminal.
     pub session_id: SessionId,
@@ -43,6 +44,7 @@ impl std::fmt::Debug for PtySpec {
 
 /// A running terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PtyStarted {
     /// The terminal.
     pub session_id: SessionId,

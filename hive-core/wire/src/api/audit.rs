@@ -8,6 +8,7 @@ use crate::{AuditId, SatelliteId, TeamId, Timestamp};
 
 /// The actor of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// `user`, `api_key`, `mcp`, `satellite` or `system`.
     #[serde(rename = "type")]
@@ -23,6 +24,7 @@ pub struct Actor {
 
 /// The target of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditTarget {
     /// `satellite`, `command`, `registration_token` …
     #[serde(rename = "type")]
@@ -45,6 +47,7 @@ open_enum! {
 
 /// One audit record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Its position in the chain, from 1, without gaps.
     pub seq: u64,
@@ -76,6 +79,7 @@ pub struct AuditEntry {
 
 /// A filter of audit records. All conditions that are set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct AuditQuery {
     /// Only records of the actor with this id or name.
@@ -97,6 +101,7 @@ pub struct AuditQuery {
 
 /// A line of an exported audit log. The last line is the manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum AuditExportLine {
     /// A record.
@@ -121,6 +126,7 @@ pub enum AuditExportLine {
 
 /// The manifest of an exported file: what the file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditManifest {
     /// 1.
     pub version: u32,
@@ -138,6 +144,7 @@ pub struct AuditManifest {
 
 /// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditVerification {
     /// Whether there is no fault.
     pub valid: bool,
@@ -154,6 +161,7 @@ pub struct AuditVerification {
 
 /// A fault in a chain of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "fault", rename_all = "snake_case", remote = "Self")]
 pub enum ChainFault {
     /// The record's text is not what was hashed.

@@ -56,6 +56,7 @@ impl Priority {
 
 /// A program to run on one or many satellites.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExecCommand {
     /// A line for `/bin/sh -c`, or the program where `args` is there.
@@ -82,6 +83,7 @@ pub struct ExecCommand {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
     /// Its priority: `immediate` if the caller waits, else `normal`, unless given.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words_or_null::<Priority>))]
     #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
 }
@@ -181,6 +183,7 @@ impl<'de> Deserialize<'de> for TargetStatus {
 
 /// The result of a command on one satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExecResult {
     /// The satellite.
     pub satellite_id: SatelliteId,
@@ -207,6 +210,7 @@ pub struct ExecResult {
 
 /// An event of a running command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 pub enum ExecEvent {
     /// The command is stored.
@@ -248,6 +252,7 @@ open_tagged!(ExecEvent, "event");
 
 /// A stored command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandInfo {
     /// Its id.
     pub id: CommandId,
@@ -287,9 +292,11 @@ pub struct CommandInfo {
 
 /// A request to change a machine's power.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PowerRequest {
     /// The change.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words::<PowerAction>))]
     #[serde(deserialize_with = "known")]
     pub action: PowerAction,
     /// Seconds until it happens.
@@ -299,12 +306,14 @@ pub struct PowerRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Its priority; `immediate` unless given.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words_or_null::<Priority>))]
     #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
 }
 
 /// How output is encoded in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputEncoding {
     /// As text; bytes that are not UTF-8 are replaced.
@@ -356,4 +365,11 @@ impl std::fmt::Display for Target {
             Self::Name(name) => write!(f, "{name}"),
         }
     }
+}
+
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    TargetStatus => crate::schema::text()
+        .description(Some("`not_run` where the target was not given the command, else the status of its command. Later versions may add words."))
+        .examples(["not_run"].into_iter().chain(<CommandStatus as crate::open::OpenEnum>::WORDS.iter().copied()));
 }

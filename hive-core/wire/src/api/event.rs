@@ -66,9 +66,18 @@ impl<'de> Deserialize<'de> for EventCursor {
 /// The data of the event `resync`: some events before this position were dropped for the reader. It reads the list again;
 /// the events behind the position follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resync {
     /// The position.
     pub cursor: EventCursor,
+}
+
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    EventCursor => crate::schema::text()
+        .description(Some("The position of a reader in the events of a hive: the id of the last event it has read."))
+        .pattern(Some("^[0-9a-f]{16}-(0|[1-9][0-9]{0,19})$"))
+        .examples(["9f3a1c07b2d4e856-1042"]);
 }
 
 #[cfg(test)]

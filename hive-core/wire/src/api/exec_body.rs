@@ -110,3 +110,71 @@ impl<'de> Visitor<'de> for CommandFieldVisitor {
         Ok(CommandField::Object(Box::new(command)))
     }
 }
+
+#[cfg(feature = "openapi")]
+mod schemas {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+    use utoipa::openapi::{Ref, RefOr};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use crate::api::{ExecCommand, ExecManyRequest, JobCreate, MAX_IN_FLIGHT};
+    use crate::schema::{Collected, add, text};
+
+    /// The body of a command for several satellites: the fields of the command beside the targets, or in an object under `command`.
+    fn with_targets(description: &str, own: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut body)) = ExecCommand::schema() else {
+            unreachable!("the derived schema of a struct is an object")
+        };
+        body.description = Some(description.to_owned());
+        let command = OneOfBuilder::new()
+            .description(Some(
+                "A line for `/bin/sh -c`, the program where `args` is there, or an object with all fields of the command.",
+            ))
+            .item(text())
+            .item(Ref::from_schema_name(ExecCommand::name()));
+        body.properties.insert("command".to_owned(), command.into());
+        body.properties.extend(own.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+        body.required.push("targets".to_owned());
+        body.into()
+    }
+
+    fn targets() -> RefOr<Schema> {
+        ArrayBuilder::new().items(text()).description(Some("Ids, names, `tag:x` or `all`.")).into()
+    }
+
+    fn concurrency() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null]));
+        let description = format!("The most that run at the same time; 64 unless given, at most {MAX_IN_FLIGHT}.");
+        number.minimum(Some(1)).maximum(Some(MAX_IN_FLIGHT as isize)).description(Some(description)).into()
+    }
+
+    impl PartialSchema for ExecManyRequest {
+        fn schema() -> RefOr<Schema> {
+            let own = [("targets", targets()), ("concurrency", concurrency())];
+            with_targets("A command for several satellites.", own)
+        }
+    }
+
+    impl ToSchema for ExecManyRequest {
+        fn schemas(schemas: &mut Collected) {
+            add::<ExecCommand>(schemas);
+        }
+    }
+
+    impl PartialSchema for JobCreate {
+        fn schema() -> RefOr<Schema> {
+            let number =
+                ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).minimum(Some(1));
+            let deadline =
+                number.description(Some("How long targets may wait for their turn, in seconds; a day unless given."));
+            let own = [("targets", targets()), ("concurrency", concurrency()), ("deadline_seconds", deadline.into())];
+            with_targets("The request to start a job.", own)
+        }
+    }
+
+    impl ToSchema for JobCreate {
+        fn schemas(schemas: &mut Collected) {
+            add::<ExecCommand>(schemas);
+        }
+    }
+}

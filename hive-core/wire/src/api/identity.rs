@@ -53,6 +53,7 @@ impl Role {
 
 /// A person who may log in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
     /// Their id.
     pub id: UserId,
@@ -69,17 +70,21 @@ pub struct User {
 
 /// The request to create a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
     /// The login name, unique: 1 to 64 characters of `[a-z0-9._@-]`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9._@-]{1,64}$"))]
     pub username: String,
     /// Their platform role; without rights of their own unless given.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words::<PlatformRole>))]
     #[serde(default = "PlatformRole::least", deserialize_with = "known")]
     pub role: PlatformRole,
 }
 
 /// A user that was just created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewUser {
     /// The user.
     pub user: User,
@@ -89,9 +94,11 @@ pub struct NewUser {
 
 /// A change of a user by an admin. Fields that are not given stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct UserUpdate {
     /// Their platform role.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words_or_null::<PlatformRole>))]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub role: Option<PlatformRole>,
     /// Whether the user is disabled. When they are enabled again, earlier logins stay void, and API keys are accepted
@@ -102,6 +109,7 @@ pub struct UserUpdate {
 
 /// A password that an admin has set for a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewPassword {
     /// Random, and shown once.
     pub password: Secret,
@@ -109,6 +117,7 @@ pub struct NewPassword {
 
 /// The request of a caller to change their password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The current password.
@@ -125,6 +134,7 @@ impl PlatformRole {
 
 /// The caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Me {
     /// The user, or the owner of the API key.
     pub user: User,
@@ -134,6 +144,7 @@ pub struct Me {
 
 /// A login.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The login name.
@@ -144,6 +155,7 @@ pub struct LoginRequest {
 
 /// A successful login.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginResponse {
     /// A JWT for the `Authorization` header.
     pub token: String,
@@ -155,6 +167,7 @@ pub struct LoginResponse {
 
 /// A team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Team {
     /// Its id.
     pub id: TeamId,
@@ -166,9 +179,11 @@ pub struct Team {
 
 /// The request to create a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TeamCreate {
     /// Its short name: 1 to 32 characters of `[a-z0-9-]`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,32}$"))]
     pub slug: String,
 }
 
@@ -205,11 +220,30 @@ pub struct TeamMember {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct TeamMemberJson {
+    /// The user.
     user_id: UserId,
+    /// Their login name.
     username: String,
+    /// Their role in the team.
     role: Role,
+    /// The role as roles of the platform are named.
     team_role: TeamRole,
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for TeamMember {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        TeamMemberJson::schema()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for TeamMember {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        TeamMemberJson::schemas(schemas);
+    }
 }
 
 impl From<TeamMember> for TeamMemberJson {
@@ -221,13 +255,23 @@ impl From<TeamMember> for TeamMemberJson {
 
 /// The request to add a user to a team, or to change the role of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TeamMemberPut {
     /// Their login name: the admin of a team may not list all users and their ids.
     pub username: String,
     /// Their role. `team_admin` is read as `admin`, and `team_user` as `viewer`.
+    #[cfg_attr(feature = "openapi", schema(schema_with = role_schema))]
     #[serde(deserialize_with = "role_in_team")]
     pub role: Role,
+}
+
+/// The schema of a role in a team, by either of its names.
+#[cfg(feature = "openapi")]
+fn role_schema() -> utoipa::openapi::schema::Object {
+    use crate::open::OpenEnum as _;
+
+    crate::schema::text().enum_values(Some(Role::WORDS.iter().chain(TeamRole::WORDS).copied())).build()
 }
 
 fn role_in_team<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
@@ -241,6 +285,7 @@ fn role_in_team<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::E
 
 /// The request to create an API key for the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyCreate {
     /// What it is for.
@@ -263,6 +308,7 @@ pub struct ApiKeyCreate {
 
 /// The request to give an API key another secret.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyRotate {
     /// How long the secret before goes on, in seconds; not at all unless given.
@@ -271,6 +317,7 @@ pub struct ApiKeyRotate {
 
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKeyInfo {
     /// Its id.
     pub id: ApiKeyId,
@@ -309,6 +356,7 @@ pub struct ApiKeyInfo {
 
 /// What was revoked together with a right or a credential.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct RevokedWork {
     /// Queued commands that were cancelled, those of jobs left out.
@@ -342,6 +390,7 @@ impl<T> std::ops::Deref for Changed<T> {
 
 /// An API key that was just created.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewApiKey {
     /// Shown once.
     pub api_key: String,
@@ -361,9 +410,11 @@ open_enum! {
 
 /// The request to create a registration token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationTokenCreate {
     /// Its scope.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words::<TokenScope>))]
     #[serde(deserialize_with = "known")]
     pub scope: TokenScope,
     /// The team, where the scope is one.
@@ -409,11 +460,13 @@ impl RegistrationTokenCreate {
 
 /// A registration token that was just created.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewRegistrationToken {
     /// Shown once.
     pub token: String,
     /// Its id: `id`, and `token_id` for older clients.
     #[serde(flatten, with = "both_ids")]
+    #[cfg_attr(feature = "openapi", schema(value_type = both_ids::BothIds))]
     pub token_id: RegistrationTokenId,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -423,9 +476,11 @@ pub struct NewRegistrationToken {
 
 /// A registration token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegistrationTokenInfo {
     /// Its id: `id`, and `token_id` for older clients.
     #[serde(flatten, with = "both_ids")]
+    #[cfg_attr(feature = "openapi", schema(value_type = both_ids::BothIds))]
     pub token_id: RegistrationTokenId,
     /// Its scope.
     pub scope: TokenScope,
@@ -461,8 +516,11 @@ mod both_ids {
     use crate::RegistrationTokenId;
 
     #[derive(Serialize)]
-    struct BothIds {
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub(super) struct BothIds {
+        /// The id.
         id: RegistrationTokenId,
+        /// The same id, for older clients.
         token_id: RegistrationTokenId,
     }
 

@@ -66,6 +66,7 @@ impl JobStatus {
 
 /// The number of targets of a job by status. Statuses without targets are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct JobCounts(BTreeMap<String, u64>);
 
@@ -119,6 +120,7 @@ impl JobCounts {
 
 /// One command on many satellites.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -150,6 +152,7 @@ pub struct Job {
 
 /// A satellite of a job. Its output is read by its command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobTarget {
     /// The satellite.
     pub satellite_id: SatelliteId,
@@ -179,6 +182,7 @@ pub struct JobTarget {
 /// An event of a job. The end of each target is sent once; a new subscriber first gets the ends of before. The end of
 /// the job comes last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum JobEvent {

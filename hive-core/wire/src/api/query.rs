@@ -13,6 +13,7 @@ use crate::open::known;
 
 /// The query of `GET /satellites`, besides the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SatelliteListQuery {
     /// Only satellites with this status.
@@ -86,6 +87,7 @@ impl From<SatelliteListQuery> for SatelliteFilter {
 
 /// The query of `GET /satellites/{id}/sessions`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SatelliteSessionsQuery {
     /// Also sessions that have ended.
@@ -94,6 +96,7 @@ pub struct SatelliteSessionsQuery {
 
 /// The query of `POST /exec`, `/satellites/{id}/exec` and `/satellites/{id}/power`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct ExecQuery {
     /// `false` to answer as soon as the command is stored; at its end unless given.
@@ -105,6 +108,7 @@ pub struct ExecQuery {
 
 /// The query of `GET /commands/{id}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct CommandQuery {
     /// How output is encoded in the answer.
@@ -113,9 +117,11 @@ pub struct CommandQuery {
 
 /// The query of `GET /commands/{id}/output`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct OutputQuery {
     /// Which output; standard output unless given.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words::<Channel>))]
     #[serde(deserialize_with = "known")]
     pub channel: Channel,
     /// The first byte.
@@ -133,11 +139,19 @@ impl Default for OutputQuery {
 
 /// The query of `GET /events`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct EventQuery {
     /// Begin behind this position instead of now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<EventCursor>,
+}
+
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    StatusFilter => crate::schema::text()
+        .description(Some("A status of a satellite, or whether it has a link."))
+        .enum_values(Some(["online", "offline"].into_iter().chain(<SatelliteStatus as crate::open::OpenEnum>::WORDS.iter().copied())));
 }
 
 #[cfg(test)]

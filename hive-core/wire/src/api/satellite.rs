@@ -42,6 +42,7 @@ impl SatelliteStatus {
 
 /// A satellite. Text that it reports of itself is not trusted: escape it wherever it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Satellite {
     /// Its id.
     pub id: SatelliteId,
@@ -86,6 +87,7 @@ pub struct Satellite {
 
 /// A filter of satellites. All conditions that are set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SatelliteFilter {
     /// Only those online (`Some(true)`) or offline.
@@ -106,6 +108,7 @@ pub struct SatelliteFilter {
 
 /// A change of a satellite. Fields that are `None` stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SatelliteUpdate {
     /// A new name.
@@ -115,6 +118,7 @@ pub struct SatelliteUpdate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// A new status; global admins only.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words_or_null::<SatelliteStatus>))]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub status: Option<SatelliteStatus>,
     /// A new region; global admins only.
@@ -123,6 +127,7 @@ pub struct SatelliteUpdate {
     /// Another team, or `null` for the whole hive; global admins only. The satellite gets a new key over its link. One that
     /// is offline registers again, with a token of the new team.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TeamId>))]
     pub team_id: Option<Option<TeamId>>,
 }
 
@@ -135,6 +140,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
 
 /// An event of a satellite. It may arrive twice; `seq` only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", content = "data", remote = "Self")]
 #[non_exhaustive]
 pub enum SatelliteEvent {

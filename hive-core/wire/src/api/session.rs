@@ -23,6 +23,7 @@ open_enum! {
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -53,14 +54,17 @@ pub struct Session {
 
 /// The request to open a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionCreate {
     /// The satellite.
     pub satellite_id: SatelliteId,
     /// Columns, 1 to [`MAX_SCREEN`](super::MAX_SCREEN).
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     #[serde(default = "default_cols")]
     pub cols: u16,
     /// Rows, 1 to [`MAX_SCREEN`](super::MAX_SCREEN).
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     #[serde(default = "default_rows")]
     pub rows: u16,
     /// The path of a program to run as a login shell; the user's own unless given.
@@ -89,6 +93,7 @@ impl SessionCreate {
 
 /// A filter of sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct SessionFilter {
     /// Only those on this satellite.
@@ -100,6 +105,7 @@ pub struct SessionFilter {
 
 /// Input for a session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionInput {
     /// Base64. May be secret.
