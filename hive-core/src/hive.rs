@@ -3,6 +3,7 @@
 //! The services are modules of this crate, in the order of `services.rs`. An edge authenticates a caller here, and acts by
 //! [`ActingHive`]; a satellite's link is handled by [`AttachedSatellite`].
 
+mod access_check;
 pub(crate) mod acting;
 mod builder;
 mod key_check;
@@ -35,6 +36,7 @@ pub use crate::link_handler::AttachedSatellite;
 pub use crate::satellites::{KeyRejection, RegistrationError, TokenProblem};
 pub use crate::settings::{Activation, ClaimedTags, MAX_LOST_GRACE, Settings};
 pub use crate::telemetry::TelemetryCounts;
+pub use access_check::AccessObject;
 pub use acting::ActingHive;
 pub use builder::HiveBuilder;
 pub(crate) use services::Services;
@@ -198,6 +200,18 @@ impl Hive {
         seen_url: Option<String>,
     ) -> Result<RegisteredSatellite, RegistrationError> {
         self.services().satellites.register(token, request, ip, seen_url).await
+    }
+
+    /// Checks whether a registration token could be used now, without using it: for an edge that refuses the rest of a request.
+    ///
+    /// # Errors
+    /// See [`TokenProblem`].
+    pub async fn check_registration_token(
+        &self,
+        token: &SecretString,
+        ip: Option<&str>,
+    ) -> Result<(), RegistrationError> {
+        self.services().satellites.check_token(token, ip).await
     }
 
     /// Returns the satellite that a key belongs to.

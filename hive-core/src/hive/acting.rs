@@ -15,7 +15,7 @@ use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobMa
 /// The hive as `principal` may use it. Each service checks the permission in the call that needs it.
 #[derive(Debug, Clone)]
 pub struct ActingHive {
-    hive: Hive,
+    pub(super) hive: Hive,
     principal: Principal,
 }
 

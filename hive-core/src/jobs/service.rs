@@ -77,7 +77,7 @@ impl ServiceHandle<Jobs> {
 
 impl Jobs {
     /// Finds a job on all of whose satellites the principal has the permission. One with a hidden satellite is hidden.
-    pub(super) async fn find_for(
+    pub(crate) async fn find_for(
         &self,
         principal: &Principal,
         id: JobId,

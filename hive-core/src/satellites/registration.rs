@@ -111,6 +111,23 @@ impl Satellites {
         }
     }
 
+    /// Checks whether a registration token could be used now, without using it.
+    pub(crate) async fn check_token(&self, token: &SecretString, ip: Option<&str>) -> Result<(), RegistrationError> {
+        let note = |error: TokenError| {
+            let failure = AuthFailure::new(AuthFailureKind::RegistrationToken, ip, error.word());
+            self.identity.auth_failures().note(failure);
+        };
+        let (registration, _) = self.read_token(token, note)?;
+        let row = self.token_store.registration_token_row(registration.id).await.map_err(Error::from)?;
+        let state = match row.map(|row| row.info) {
+            None => TokenState::Unknown,
+            Some(info) if info.revoked_at.is_some() => TokenState::Revoked,
+            Some(info) if info.used_at.is_some() => TokenState::Used,
+            Some(_) => return Ok(()),
+        };
+        Err(RegistrationError::Token(state.into()))
+    }
+
     /// Repeats the answer to a registration whose answer was lost. A satellite that has used its key has had the answer.
     async fn register_again(
         &self,
