@@ -145,6 +145,7 @@ impl RequestParts {
 }
 
 /// The hive on behalf of the authenticated caller.
+#[derive(Clone)]
 pub(crate) struct Authenticated(pub(crate) ActingHive);
 
 impl<S> FromRequestParts<S> for Authenticated
@@ -157,6 +158,10 @@ where
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        // The guard of the route has authenticated the caller before.
+        if let Some(caller) = parts.extensions.remove() {
+            return Ok(caller);
+        }
         let request = RequestParts::from_request_parts(parts, state).await?;
         let result = request.authenticate(&parts.headers).await;
         let principal = request.record_auth_result(FailureCost::Key, result)?;

@@ -110,10 +110,17 @@ fn request_id() -> String {
     format!("req_{:016x}", u64::from_be_bytes(bytes))
 }
 
+/// Marks a response that refuses the input of a request before anything was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InputRefused;
+
 impl ErrorResponseParts {
     /// Builds the response with this body.
     pub(crate) fn with_body(&self, body: impl IntoResponse) -> Response {
         let mut response = (self.status, body).into_response();
+        if matches!(self.error.code, ErrorCode::InvalidInput | ErrorCode::PayloadTooLarge) {
+            response.extensions_mut().insert(InputRefused);
+        }
         let mut set = |name: HeaderName, value: String| {
             if let Ok(value) = value.try_into() {
                 response.headers_mut().insert(name, value);

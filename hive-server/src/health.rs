@@ -6,19 +6,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{FromRef, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use hive_core::Hive;
 use hive_core::hive::DiskLevel;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{UnauthenticatedConnection, lock};
+use crate::routes::{Operation, Routes};
 use hive_core::wire::escape::error_chain;
 
 /// How long a result is served from the cache.
@@ -101,22 +101,41 @@ impl HealthCache {
     }
 }
 
-pub(crate) fn routes<S>() -> Router<S>
+pub(crate) fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     HealthCheck: FromRef<S>,
 {
-    Router::new()
-        .route("/health", get(alive))
-        .route("/health/live", get(alive))
-        .route("/api/health", get(alive))
-        .route("/health/ready", get(ready))
-        .layer(from_fn(exempt_from_limits))
+    let alive_at = |id, summary| Operation::new(id, summary).answer_bare::<Health>(200, "The process lives.");
+    Routes::tagged("health")
+        .get("/health", alive, alive_at("health", "Says that the process lives"))
+        .get("/health/live", alive, alive_at("health_live", "Says that the process lives, as `/health`"))
+        .get("/api/health", alive, alive_at("api_health", "Says that the process lives, as `/health`"))
+        .get(
+            "/health/ready",
+            ready,
+            Operation::new("health_ready", "Says whether requests can be served")
+                .answer_bare::<Health>(200, "They can.")
+                .answer_bare::<Health>(503, "They cannot, with the reason."),
+        )
+}
+
+/// The state of the server.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Health {
+    /// How full the disk of the database is, where it is filling up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<&'static str>,
+    /// Why requests cannot be served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// `ok` or `unavailable`.
+    status: &'static str,
 }
 
 /// Answers a probe whatever the number of unauthenticated connections, because a load balancer takes a server that does not
 /// answer for dead. The connection is closed after the response, so that probing does not avoid the limits.
-async fn exempt_from_limits(request: Request, next: Next) -> Response {
+pub(crate) async fn exempt_from_limits(request: Request, next: Next) -> Response {
     let Some(connection) = request.extensions().get::<UnauthenticatedConnection>().cloned() else {
         return next.run(request).await;
     };
@@ -126,20 +145,24 @@ async fn exempt_from_limits(request: Request, next: Next) -> Response {
     response
 }
 
-async fn alive() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+async fn alive() -> Json<Health> {
+    Json(Health { status: "ok", reason: None, disk: None })
 }
 
 /// Ready: the storage answers, its disk accepts writes, and the server is not stopping. The reason holds no causes, because
 /// unauthenticated callers see it.
-async fn ready(State(health): State<HealthCheck>) -> (StatusCode, Json<Value>) {
+async fn ready(State(health): State<HealthCheck>) -> (StatusCode, Json<Health>) {
     match health.problem().await {
         // Reads, results and sessions go on: the server stays in use while its disk fills up, and says that it does.
-        None => match health.0.hive.disk_level() {
-            DiskLevel::Enough => (StatusCode::OK, alive().await),
-            level => (StatusCode::OK, Json(json!({ "status": "ok", "disk": level.as_str() }))),
-        },
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": reason }))),
+        None => {
+            let level = health.0.hive.disk_level();
+            let disk = (level != DiskLevel::Enough).then(|| level.as_str());
+            (StatusCode::OK, Json(Health { status: "ok", reason: None, disk }))
+        }
+        Some(reason) => {
+            let health = Health { status: "unavailable", reason: Some(reason), disk: None };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(health))
+        }
     }
 }
 

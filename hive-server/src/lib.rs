@@ -4,7 +4,7 @@
 //!
 //! - [`config`]: addresses, trusted proxies, limits, and the flags that set them;
 //! - [`server`] accepts connections and shuts down; `read_ahead` is one of them, `limits` bounds unauthenticated callers;
-//! - [`routes`] finds the handler, `auth` authenticates the caller, `extract` parses body, query and path;
+//! - [`router()`] finds the handler by the tables of `routes`, `auth` authenticates the caller, `extract` parses body, query and path;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
 //!   result;
 //! - `error` maps errors to responses, `ws::close` to close codes;
@@ -16,7 +16,6 @@
 
 pub mod config;
 pub mod log;
-pub mod routes;
 pub mod server;
 pub mod state;
 
@@ -27,10 +26,12 @@ mod health;
 mod limits;
 mod read_ahead;
 mod rest;
+mod router;
+mod routes;
 mod satellites;
 mod ws;
 
 pub use config::{Config, Limits};
-pub use routes::router;
+pub use router::router;
 pub use server::{BindError, Server, serve};
 pub use state::AppState;

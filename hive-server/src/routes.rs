@@ -1,90 +1,133 @@
-//! The routes of the server, and the layers around them.
+//! The route table. Each area declares its routes beside their handlers as [`Routes`]; `router` joins them.
+//!
+//! An entry is a method, a path, a handler and an [`Operation`], which says everything else: who may call it, what it takes and what it
+//! answers. The router and the OpenAPI document are made of the same entries, and each handler is wrapped in the guard of its entry.
 
-use std::time::Duration;
+mod access;
+mod answers;
+mod error_format;
+mod guard;
+mod operation;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response, map_response_with_state};
-use axum::response::{IntoResponse, Response};
-use hive_core::Error;
+use std::sync::Arc;
 
-use crate::auth::Peer;
-use crate::error::HttpError;
-use crate::state::AppState;
-use crate::{health, rest, satellites, ws};
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use hive_core::Hive;
+use utoipa::openapi::HttpMethod;
+use utoipa::openapi::path::{PathItem, Paths};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-/// The whole server as one router, to be served by [`Server`](crate::Server) or merged into another app.
-///
-/// The other app puts `ConnectInfo<SocketAddr>` into its requests, so that the audit log holds the addresses of callers, and
-/// shuts the hive down itself.
-pub fn router(state: AppState) -> Router {
-    let limits = state.limits();
-    let with_hive_id = || map_response_with_state(state.hive().id(), satellites::add_hive_id);
-    let requests = Router::new().merge(rest::routes()).merge(satellites::routes().layer(with_hive_id()));
-    Router::new()
-        .merge(requests.layer(from_fn_with_state(state.clone(), drain)))
-        // Not drained: a link or viewer is open for long, and is closed with a reason of its own.
-        .merge(ws::routes().layer(with_hive_id()))
-        // A route layer: an unknown path is 404 whatever its query is.
-        .route_layer(from_fn(rest::check_query_names))
-        .merge(health::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        // The last layer runs first.
-        .layer(from_fn_with_state(state.clone(), limit_forwarded))
-        .layer(map_response(add_security_headers))
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .with_state(state)
+use crate::auth::TrustedProxies;
+use crate::limits::Limiters;
+
+pub(crate) use self::access::{Access, Reach};
+pub(crate) use self::error_format::ErrorFormat;
+pub(crate) use self::operation::Operation;
+
+use self::guard::{Guard, enforce};
+
+/// The routes of one area.
+pub(crate) struct Routes<S> {
+    tag: &'static str,
+    errors: ErrorFormat,
+    entries: Vec<RouteEntry<S>>,
 }
 
-async fn not_found(uri: Uri) -> HttpError {
-    Error::NotFound { what: "path", id: uri.path().chars().take(200).collect() }.into()
+struct RouteEntry<S> {
+    method: HttpMethod,
+    path: &'static str,
+    handler: MethodRouter<S>,
+    operation: Operation,
 }
 
-async fn method_not_allowed() -> HttpError {
-    HttpError::MethodNotAllowed
-}
-
-/// Ends requests of a draining server: changes are refused at once, so that the caller retries them with the next server,
-/// and open requests are answered 503 after their grace period. The commands they wait for continue.
-async fn drain(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let open = state.begin_request();
-    if open.is_none() && !request.method().is_safe() {
-        return HttpError::Draining.into_response();
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes yet. The tag groups the operations of the area in the document.
+    pub(crate) fn tagged(tag: &'static str) -> Self {
+        Self { tag, errors: ErrorFormat::REST, entries: Vec::new() }
     }
-    let grace_over = async {
-        state.draining().cancelled().await;
-        tokio::time::sleep(state.limits().request_grace).await;
-    };
-    tokio::select! {
-        response = next.run(request) => response,
-        () = grace_over => HttpError::Draining.into_response(),
+
+    /// The same area, with errors of another format.
+    pub(crate) fn with_errors(self, errors: ErrorFormat) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// Adds a route. A GET route answers HEAD too.
+    pub(crate) fn get<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        operation: Operation,
+    ) -> Self {
+        self.add(HttpMethod::Get, path, on(MethodFilter::GET, handler), operation)
+    }
+
+    /// Adds a route.
+    pub(crate) fn post<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        operation: Operation,
+    ) -> Self {
+        self.add(HttpMethod::Post, path, on(MethodFilter::POST, handler), operation)
+    }
+
+    /// Adds a route.
+    pub(crate) fn put<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        operation: Operation,
+    ) -> Self {
+        self.add(HttpMethod::Put, path, on(MethodFilter::PUT, handler), operation)
+    }
+
+    /// Adds a route.
+    pub(crate) fn delete<H: Handler<T, S>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        operation: Operation,
+    ) -> Self {
+        self.add(HttpMethod::Delete, path, on(MethodFilter::DELETE, handler), operation)
+    }
+
+    fn add(mut self, method: HttpMethod, path: &'static str, handler: MethodRouter<S>, operation: Operation) -> Self {
+        self.entries.push(RouteEntry { method, path, handler, operation });
+        self
+    }
+
+    /// Returns the router of these routes, each with its guard, and their part of the document.
+    pub(crate) fn into_router(self, state: &S) -> OpenApiRouter<S>
+    where
+        Hive: FromRef<S>,
+        Arc<Limiters>: FromRef<S>,
+        TrustedProxies: FromRef<S>,
+    {
+        let Self { tag, errors, entries } = self;
+        let add = |router: OpenApiRouter<S>, entry: RouteEntry<S>| router.routes(entry.into_route(tag, errors, state));
+        entries.into_iter().fold(OpenApiRouter::default(), add)
     }
 }
 
-/// Applies the connection limits to a request through a trusted proxy, by the address that it forwards. Other requests are
-/// limited by their connection.
-async fn limit_forwarded(State(state): State<AppState>, peer: Peer, mut request: Request, next: Next) -> Response {
-    let Some(address) = peer.address.filter(|_| peer.is_forwarded) else {
-        return next.run(request).await;
-    };
-    let connection = state.limiters().connections.admit(address);
-    request.extensions_mut().insert(connection.clone());
-    tokio::select! {
-        // The response first: the request that was just served may have authenticated its caller.
-        biased;
-        response = next.run(request) => response,
-        () = connection.evicted_or_timed_out() => {
-            HttpError::Overloaded { retry_after: Duration::from_secs(1) }.into_response()
-        }
+impl<S: Clone + Send + Sync + 'static> RouteEntry<S>
+where
+    Hive: FromRef<S>,
+    Arc<Limiters>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
+    fn into_route(self, tag: &'static str, errors: ErrorFormat, state: &S) -> UtoipaMethodRouter<S> {
+        let Self { method, path, handler, operation } = self;
+        let guard = Arc::new(Guard::new(path, &operation, errors));
+        let handler = match operation.limits().body_bytes {
+            Some(bytes) => handler.layer(DefaultBodyLimit::max(bytes)),
+            None => handler,
+        };
+        // A route layer: a method that the path does not take is 405 for everybody.
+        let handler = handler.route_layer(from_fn_with_state((state.clone(), guard), enforce::<S>));
+        let (operation, schemas) = operation.into_openapi(path, tag, errors);
+        (schemas, Paths::builder().path(path, PathItem::new(method, operation)).build(), handler)
     }
-}
-
-/// Responses hold secrets and text from satellites: they must not be cached, and browsers must not guess their type.
-async fn add_security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

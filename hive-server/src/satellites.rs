@@ -6,10 +6,15 @@ mod heartbeat;
 mod register;
 mod tokens;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::response::IntoResponse as _;
+use hive_core::wire::satellite_api::{
+    ErrorResponse, HIVE_ID_HEADER, HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse,
+    RegisterStatus,
+};
+use hive_core::wire::{ErrorCode, SatelliteId};
+use serde_json::json;
 
+use crate::routes::{ErrorFormat, Operation, Routes};
 use crate::state::AppState;
 
 pub(crate) use authentication::{authenticate, check_hive_id};
@@ -18,20 +23,45 @@ pub(crate) use error::{SatelliteApiError, add_hive_id};
 /// The most bytes of a registration, because its caller is not authenticated.
 const MAX_REGISTRATION_BYTES: usize = 64 * 1024;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
-        .route(
+/// The errors of this API.
+pub(crate) const ERRORS: ErrorFormat =
+    ErrorFormat::of::<ErrorResponse>(|error| SatelliteApiError::from(error).into_response());
+
+pub(crate) fn routes() -> [Routes<AppState>; 2] {
+    let of_satellites = Routes::tagged("satellite API")
+        .with_errors(ERRORS)
+        .post(
             "/api/satellites/register",
-            post(register::register).layer(DefaultBodyLimit::max(MAX_REGISTRATION_BYTES)),
+            register::register,
+            Operation::new("satellite_register", "Registers a satellite by a registration token")
+                .description("The token is sent as `Authorization: Bearer`.")
+                .satellite()
+                .header(HIVE_ID_HEADER, HIVE_ID)
+                .body::<RegisterRequest>(
+                    json!({ "name": "web-server-01", "system_info": { "os": "linux", "arch": "x86_64" } }),
+                )
+                .max_body_bytes(MAX_REGISTRATION_BYTES)
+                .answer_bare::<RegisterResponse>(200, "The satellite, with its API key, which is shown once.")
+                .errors([ErrorCode::Forbidden, ErrorCode::Conflict]),
         )
-        .route("/api/satellites/register/status", get(register::status))
-        .route("/api/satellites/{id}/heartbeat", post(heartbeat::heartbeat))
-        // The same tokens as under /api/v1/registration-tokens, by the paths of the documented satellite API.
-        .route("/api/satellites/global/registration-tokens", get(tokens::list_global).post(tokens::create_global))
-        .route("/api/satellites/global/registration-tokens/{token_id}", delete(tokens::revoke_global))
-        .route(
-            "/api/teams/{team_id}/satellites/registration-tokens",
-            get(tokens::list_of_team).post(tokens::create_for_team),
+        .get(
+            "/api/satellites/register/status",
+            register::status,
+            Operation::new("satellite_register_status", "Says how satellites register")
+                .answer_bare::<RegisterStatus>(200, "How satellites register."),
         )
-        .route("/api/teams/{team_id}/satellites/registration-tokens/{token_id}", delete(tokens::revoke_of_team))
+        .post(
+            "/api/satellites/{id}/heartbeat",
+            heartbeat::heartbeat,
+            Operation::new("satellite_heartbeat", "Reports that a satellite is there")
+                .satellite()
+                .path::<SatelliteId>("The satellite of the key.")
+                .header(HIVE_ID_HEADER, HIVE_ID)
+                .body::<HeartbeatRequest>(json!({ "status": "active" }))
+                .answer_bare::<HeartbeatResponse>(200, "The satellite's status.")
+                .errors([ErrorCode::Forbidden, ErrorCode::NotFound, ErrorCode::SatelliteNotFound]),
+        );
+    [of_satellites, tokens::routes().with_errors(ERRORS)]
 }
+
+const HIVE_ID: &str = "The hive that the satellite expects. Another hive answers 401.";

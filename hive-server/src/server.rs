@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::limits::UnauthenticatedConnection;
 use crate::read_ahead::ReadAhead;
-use crate::routes::router;
+use crate::router::router;
 use crate::state::AppState;
 
 /// The delay after a failed accept. The system may be out of files or memory, and would fail again at once.

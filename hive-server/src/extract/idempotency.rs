@@ -2,7 +2,8 @@
 
 use axum::http::HeaderMap;
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header.
+pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// Returns the key. An invalid one is passed on, because the hive has the rules for it and refuses it.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<String> {

@@ -6,6 +6,48 @@ use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, NewApiKey, Re
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let of = |id, summary| {
+        Operation::new(id, summary).permission(Permission::ApiKeysOwn, Reach::ApiKey).path::<ApiKeyId>("The key.")
+    };
+    Routes::tagged("api keys")
+        .get(
+            "/api/v1/api-keys",
+            list,
+            Operation::new("api_key_list", "Lists the API keys of the caller")
+                .permission(Permission::ApiKeysOwn, Reach::Own)
+                .answer_list::<ApiKeyInfo>("The keys, without their secrets."),
+        )
+        .post(
+            "/api/v1/api-keys",
+            create,
+            Operation::new("api_key_create", "Creates an API key of the caller")
+                .permission(Permission::ApiKeysOwn, Reach::Own)
+                .body::<ApiKeyCreate>(json!({ "name": "backup", "expires_in_hours": 24 }))
+                .answer::<NewApiKey>(201, "The key, which is shown once.")
+                .errors([ErrorCode::Conflict]),
+        )
+        .delete(
+            "/api/v1/api-keys/{id}",
+            revoke,
+            of("api_key_revoke", "Revokes an API key")
+                .answer::<RevokedWork>(200, "It is revoked. What was revoked with it."),
+        )
+        .post(
+            "/api/v1/api-keys/{id}/rotate",
+            rotate,
+            of("api_key_rotate", "Gives an API key another secret")
+                .body::<ApiKeyRotate>(json!({ "overlap_seconds": 3600 }))
+                .answer::<NewApiKey>(200, "The new key, which is shown once.")
+                .errors([ErrorCode::Conflict]),
+        )
+}
 
 pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<ApiKeyInfo>> {
     let keys = hive.identity().api_key_list().await?;

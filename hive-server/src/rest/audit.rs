@@ -8,19 +8,71 @@ use hive_core::wire::AuditId;
 use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, PageRequest};
 use hive_core::{Error, Subscription};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, Path, Query};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+
+pub(super) fn routes() -> Routes<AppState> {
+    Routes::tagged("audit")
+        .get(
+            "/api/v1/audit/logs",
+            list,
+            Operation::new("audit_list", "Lists audit records")
+                .permission(Permission::AuditRead, Reach::Anywhere)
+                .query::<AuditQuery>()
+                .query::<PageRequest>()
+                .answer_page::<AuditEntry>("The records of the page, the newest first."),
+        )
+        .post(
+            "/api/v1/audit/logs",
+            log,
+            Operation::new("audit_note", "Adds a record of the caller's own")
+                .permission(Permission::AuditRead, Reach::Platform)
+                .body::<AuditLogCreate>(json!({
+                    "action": "backup.checked", "target": { "type": "backup", "id": "2026-02-05" }, "details": { "files": 7 }
+                }))
+                .answer::<AuditEntry>(201, "The record."),
+        )
+        .get(
+            "/api/v1/audit/logs/{id}",
+            get,
+            Operation::new("audit_get", "Returns an audit record")
+                .permission(Permission::AuditRead, Reach::AuditRecord)
+                .path::<AuditId>("The record.")
+                .answer::<AuditEntry>(200, "The record."),
+        )
+        .get(
+            "/api/v1/audit/export",
+            export,
+            Operation::new("audit_export", "Exports the audit log")
+                .description("One JSON object a line; the last line is the signed manifest.")
+                .permission(Permission::AuditRead, Reach::Platform)
+                .answer_lines::<AuditExportLine>("The lines."),
+        )
+        .get(
+            "/api/v1/audit/verify",
+            verify,
+            Operation::new("audit_verify", "Verifies the audit log")
+                .permission(Permission::AuditRead, Reach::Platform)
+                .answer::<AuditVerification>(200, "The result."),
+        )
+}
 
 /// A record that the caller writes.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditLogCreate {
+    /// What was done, such as `backup.checked`: 1 to 200 printable characters.
     action: String,
+    /// What it was done to.
     target: AuditTarget,
+    /// Further details.
     #[serde(default)]
     details: Value,
 }

@@ -7,7 +7,40 @@ use super::{ApiResult, ok};
 use crate::auth::{Authenticated, RequestParts};
 use crate::extract::Body;
 use crate::limits::FailureCost;
+use crate::routes::{Operation, Routes};
 use crate::state::AppState;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+/// The most bytes of a login request, because its caller is not authenticated.
+const MAX_LOGIN_BYTES: usize = 16 * 1024;
+
+pub(super) fn routes() -> Routes<AppState> {
+    Routes::tagged("auth")
+        .post(
+            "/api/v1/auth/login",
+            login,
+            Operation::new("auth_login", "Exchanges a password for a token")
+                .body::<LoginRequest>(json!({ "username": "anna", "password": "correct horse battery" }))
+                .max_body_bytes(MAX_LOGIN_BYTES)
+                .answer::<LoginResponse>(200, "The token.")
+                .errors([ErrorCode::AuthInvalid, ErrorCode::RateLimited]),
+        )
+        .get(
+            "/api/v1/auth/me",
+            me,
+            Operation::new("auth_me", "Returns the caller").person().answer::<Me>(200, "The caller."),
+        )
+        .post(
+            "/api/v1/auth/password",
+            change_password,
+            Operation::new("auth_password_change", "Changes the password of the caller")
+                .description("All logins of the caller end. A wrong current password is refused as an input.")
+                .person()
+                .body::<PasswordChange>(json!({ "current": "correct horse battery", "new": "another horse battery" }))
+                .answer_done("The password is changed."),
+        )
+}
 
 pub(super) async fn login(
     State(state): State<AppState>,

@@ -9,6 +9,48 @@ use super::{ApiResult, ok, output, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Path, Query};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let of = |id, summary, permission| {
+        Operation::new(id, summary).permission(permission, Reach::Command).path::<CommandId>("The command.")
+    };
+    Routes::tagged("commands")
+        .get(
+            "/api/v1/satellites/{id}/commands",
+            list,
+            Operation::new("satellite_command_list", "Lists the commands of a satellite")
+                .permission(Permission::SatellitesRead, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .query::<PageRequest>()
+                .answer_page::<CommandInfo>("The commands of the page, the newest first, without their output."),
+        )
+        .get(
+            "/api/v1/commands/{id}",
+            get,
+            of("command_get", "Returns a command with its output so far", Permission::SatellitesRead)
+                .query::<CommandQuery>()
+                .answer::<CommandInfo>(200, "The command."),
+        )
+        .get(
+            "/api/v1/commands/{id}/output",
+            output,
+            of("command_output", "Returns the bytes of one output of a command", Permission::CommandsRead)
+                .query::<OutputQuery>()
+                .answer_raw(200, "application/octet-stream", "The bytes."),
+        )
+        .post(
+            "/api/v1/commands/{id}/cancel",
+            cancel,
+            of("command_cancel", "Cancels a command", Permission::SatellitesExec)
+                .description(
+                    "A command that runs is killed with all of its processes. One that has ended is left as it is.",
+                )
+                .answer::<CommandInfo>(200, "The command."),
+        )
+}
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,

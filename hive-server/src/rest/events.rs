@@ -12,7 +12,25 @@ use super::sse;
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::Query;
+use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
+use hive_core::access::Permission;
+
+pub(super) fn routes() -> Routes<AppState> {
+    Routes::tagged("events").get(
+        "/api/v1/events",
+        events,
+        Operation::new("event_stream", "Streams the events of satellites")
+            .description(
+                "The id of an event is its cursor. An event `resync` says that events before its cursor were dropped: the reader \
+                 reads the list again.",
+            )
+            .permission(Permission::SatellitesRead, Reach::Visible)
+            .query::<EventQuery>()
+            .header("Last-Event-ID", "The id of the last event, as browsers send it. It counts instead of `after`.")
+            .answer_events::<SatelliteEvent>("The events of the satellites that the caller may see."),
+    )
+}
 
 /// How a client that reconnects by itself says what it got last, as the HTML standard says in "9.2.4 The `Last-Event-ID` header".
 const LAST_EVENT_ID: &str = "last-event-id";

@@ -6,9 +6,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hive_core::Error;
+use hive_core::access::Permission;
 use hive_core::commands::ExecOptions;
-use hive_core::wire::SatelliteId;
-use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, PowerRequest, Target};
+use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult, PowerRequest, Target};
+use hive_core::wire::{CommandId, ErrorCode, SatelliteId};
+use serde::Serialize;
 use serde_json::json;
 
 use self::params::{ExecParams, ResponseMode};
@@ -16,8 +18,78 @@ use super::targets::parse_targets;
 use super::{ApiResult, ok, output, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, IDEMPOTENCY_KEY, Path};
+use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
+
+/// What running a command may fail with.
+const ERRORS: [ErrorCode; 8] = [
+    ErrorCode::SatelliteNotFound,
+    ErrorCode::SatelliteInactive,
+    ErrorCode::SatelliteOffline,
+    ErrorCode::Conflict,
+    ErrorCode::RateLimited,
+    ErrorCode::CommandBlocked,
+    ErrorCode::CommandTimeout,
+    ErrorCode::Unsupported,
+];
+
+const KEY: &str =
+    "A text of the caller's that names the request: the same key gives the same command, also while it runs.";
+
+pub(super) fn routes() -> Routes<AppState> {
+    Routes::tagged("commands")
+        .post(
+            "/api/v1/satellites/{id}/exec",
+            one,
+            Operation::new("satellite_exec", "Runs a command on a satellite")
+                .description(
+                    "Answers at the end of the command. With `Accept: text/event-stream` it streams `ExecEvent`s; with `wait=false` \
+                     it answers 202 as soon as the command is stored.",
+                )
+                .permission(Permission::SatellitesExec, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .query::<ExecQuery>()
+                .header(IDEMPOTENCY_KEY, KEY)
+                .body::<ExecCommand>(json!({ "command": "uptime" }))
+                .answer::<ExecResult>(200, "The result.")
+                .answer_events::<ExecEvent>("The events of the command.")
+                .answer::<SubmittedCommand>(202, "The command is stored.")
+                .errors(ERRORS),
+        )
+        .post(
+            "/api/v1/satellites/{id}/power",
+            power,
+            Operation::new("satellite_power", "Shuts down or reboots a satellite")
+                .permission(Permission::SatellitesPower, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .query::<ExecQuery>()
+                .header(IDEMPOTENCY_KEY, KEY)
+                .body::<PowerRequest>(json!({ "action": "reboot", "delay_seconds": 60 }))
+                .answer::<ExecResult>(200, "The result.")
+                .errors(ERRORS),
+        )
+        .post(
+            "/api/v1/exec",
+            many,
+            Operation::new("exec_many", "Runs a command on several satellites")
+                .description("Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.")
+                .permission(Permission::SatellitesExec, Reach::Anywhere)
+                .query::<ExecQuery>()
+                .header(IDEMPOTENCY_KEY, KEY)
+                .body::<ExecManyRequest>(json!({ "targets": ["tag:web"], "command": "uptime" }))
+                .answer_list::<ExecResult>("The results.")
+                .answer_events::<ExecEvent>("The events of the commands.")
+                .errors(ERRORS),
+        )
+}
+
+/// A command that is stored.
+#[derive(Serialize, utoipa::ToSchema)]
+struct SubmittedCommand {
+    /// Its id.
+    command_id: CommandId,
+}
 
 pub(super) async fn one(
     State(state): State<AppState>,
@@ -35,7 +107,7 @@ pub(super) async fn one(
         }
         ResponseMode::Queue => {
             let command_id = hive.commands().submit(id, command, options).await?;
-            Ok((StatusCode::ACCEPTED, ok(json!({ "command_id": command_id }))).into_response())
+            Ok((StatusCode::ACCEPTED, ok(SubmittedCommand { command_id })).into_response())
         }
         ResponseMode::Stream => {
             let events = hive.commands().exec_stream(vec![Target::Id(id)], command, options).await?;

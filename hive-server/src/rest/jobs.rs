@@ -12,8 +12,63 @@ use super::targets::parse_targets;
 use super::{ApiResult, CreatedResult, ok, paged, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, Path, Query, idempotency_key};
+use crate::extract::{Body, IDEMPOTENCY_KEY, Path, Query, idempotency_key};
+use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let of = |id, summary, permission| {
+        Operation::new(id, summary).permission(permission, Reach::Job).path::<JobId>("The job.")
+    };
+    Routes::tagged("jobs")
+        .get(
+            "/api/v1/jobs",
+            list,
+            Operation::new("job_list", "Lists jobs")
+                .permission(Permission::SatellitesRead, Reach::Visible)
+                .query::<PageRequest>()
+                .answer_page::<Job>("The jobs of the page, the newest first."),
+        )
+        .post(
+            "/api/v1/jobs",
+            submit,
+            Operation::new("job_create", "Starts a job")
+                .permission(Permission::JobsRun, Reach::Anywhere)
+                .header(
+                    IDEMPOTENCY_KEY,
+                    "A text of the caller's that names the request: the same key gives the same job.",
+                )
+                .body::<JobCreate>(json!({ "targets": ["tag:web"], "command": "uptime" }))
+                .answer::<Job>(202, "The job, which goes on by itself.")
+                .errors([ErrorCode::SatelliteNotFound, ErrorCode::Conflict]),
+        )
+        .get(
+            "/api/v1/jobs/{id}",
+            get,
+            of("job_get", "Returns a job", Permission::SatellitesRead).answer::<Job>(200, "The job."),
+        )
+        .get(
+            "/api/v1/jobs/{id}/targets",
+            targets,
+            of("job_target_list", "Lists the satellites of a job", Permission::SatellitesRead)
+                .query::<PageRequest>()
+                .answer_page::<JobTarget>("The satellites of the page."),
+        )
+        .get(
+            "/api/v1/jobs/{id}/events",
+            events,
+            of("job_event_stream", "Streams the events of a job", Permission::SatellitesRead)
+                .answer_events::<JobEvent>("The events, up to the end of the job."),
+        )
+        .post(
+            "/api/v1/jobs/{id}/cancel",
+            cancel,
+            of("job_cancel", "Cancels a job", Permission::JobsRun).answer::<Job>(200, "The job."),
+        )
+}
 
 pub(super) async fn submit(
     Authenticated(hive): Authenticated,

@@ -1,12 +1,73 @@
 //! The registry of satellites.
 
 use hive_core::Error;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteUpdate};
+use serde_json::json;
 
 use super::{ApiResult, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+
+pub(super) fn routes() -> Routes<AppState> {
+    Routes::tagged("satellites")
+        .get(
+            "/api/v1/satellites",
+            list,
+            Operation::new("satellite_list", "Lists satellites")
+                .permission(Permission::SatellitesRead, Reach::Visible)
+                .query::<SatelliteListQuery>()
+                .query::<PageRequest>()
+                .answer_page::<Satellite>("The satellites of the page, by name."),
+        )
+        .get(
+            "/api/v1/satellites/by-tag/{tag}",
+            by_tag,
+            Operation::new("satellite_list_by_tag", "Lists the satellites with a tag")
+                .permission(Permission::SatellitesRead, Reach::Visible)
+                .path_text("The tag.")
+                .answer_list::<Satellite>("The satellites, by name."),
+        )
+        .get(
+            "/api/v1/satellites/{id}",
+            get,
+            Operation::new("satellite_get", "Returns a satellite")
+                .permission(Permission::SatellitesRead, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .answer::<Satellite>(200, "The satellite."),
+        )
+        .put(
+            "/api/v1/satellites/{id}",
+            update,
+            Operation::new("satellite_update", "Changes a satellite")
+                .permission(Permission::SatellitesTag, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .body::<SatelliteUpdate>(json!({ "tags": ["production", "web"] }))
+                .answer::<Satellite>(200, "The satellite after the change.")
+                .errors([ErrorCode::NotFound, ErrorCode::Conflict]),
+        )
+        .delete(
+            "/api/v1/satellites/{id}",
+            remove,
+            Operation::new("satellite_remove", "Removes a satellite")
+                .permission(Permission::SatellitesDelete, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .answer_done("It is removed, and its open commands and sessions have ended."),
+        )
+        .post(
+            "/api/v1/satellites/{id}/disconnect",
+            disconnect,
+            Operation::new("satellite_disconnect", "Closes the link of a satellite")
+                .description("The satellite connects again by itself.")
+                .permission(Permission::SatellitesManage, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .answer_done("Its link is closed, if there was one."),
+        )
+}
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,

@@ -9,12 +9,100 @@ use serde::Deserialize;
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let routes = Routes::tagged("sessions")
+        .get(
+            "/api/v1/sessions",
+            list,
+            Operation::new("session_list", "Lists sessions")
+                .permission(Permission::SessionsOpen, Reach::Anywhere)
+                .query::<SessionFilter>()
+                .answer_list::<Session>("The sessions, the newest first.")
+                .errors([ErrorCode::SatelliteNotFound]),
+        )
+        .post(
+            "/api/v1/sessions",
+            create,
+            Operation::new("session_create", "Opens a session on a satellite")
+                .permission(Permission::SessionsOpen, Reach::Anywhere)
+                .body::<SessionCreate>(
+                    json!({ "satellite_id": "sat_01kge3h900e41861050r3gg28a", "cols": 120, "rows": 40 }),
+                )
+                .answer::<Session>(201, "The session, which is open.")
+                .errors([
+                    ErrorCode::SatelliteNotFound,
+                    ErrorCode::SatelliteInactive,
+                    ErrorCode::SatelliteOffline,
+                    ErrorCode::SessionLimit,
+                    ErrorCode::CommandBlocked,
+                    ErrorCode::Unsupported,
+                ]),
+        )
+        .get(
+            "/api/v1/satellites/{id}/sessions",
+            list_of,
+            Operation::new("satellite_session_list", "Lists the sessions of a satellite")
+                .permission(Permission::SessionsOpen, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .query::<SatelliteSessionsQuery>()
+                .answer_list::<Session>("The sessions, the newest first."),
+        );
+    one(routes)
+}
+
+/// The routes of one session.
+fn one(routes: Routes<AppState>) -> Routes<AppState> {
+    let of = |id, summary| {
+        Operation::new(id, summary)
+            .permission(Permission::SessionsOpen, Reach::Session)
+            .path::<SessionId>("The session.")
+    };
+    routes
+        .get(
+            "/api/v1/sessions/{id}",
+            get,
+            of("session_get", "Returns a session").answer::<Session>(200, "The session."),
+        )
+        .delete(
+            "/api/v1/sessions/{id}",
+            end,
+            of("session_end", "Ends a session with all of its processes")
+                .answer_done("It has ended.")
+                .errors([ErrorCode::SatelliteOffline]),
+        )
+        .post(
+            "/api/v1/sessions/{id}/input",
+            input,
+            of("session_input", "Types into a session")
+                .body::<SessionInput>(json!({ "data": "bHMK" }))
+                .answer_done("All input is written to the terminal.")
+                .errors([ErrorCode::Conflict, ErrorCode::SatelliteOffline]),
+        )
+        .post(
+            "/api/v1/sessions/{id}/resize",
+            resize,
+            of("session_resize", "Changes the size of a session")
+                .body::<ResizeRequest>(json!({ "cols": 120, "rows": 40 }))
+                .answer_done("The size is changed.")
+                .errors([ErrorCode::Conflict, ErrorCode::SatelliteOffline]),
+        )
+}
 
 /// The new size of a session.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResizeRequest {
+    /// Columns.
+    #[schema(minimum = 1, maximum = 1000)]
     cols: u16,
+    /// Rows.
+    #[schema(minimum = 1, maximum = 1000)]
     rows: u16,
 }
 

@@ -6,6 +6,53 @@ use hive_core::wire::{TeamId, UserId};
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let of = |id, summary| {
+        Operation::new(id, summary).permission(Permission::TeamsManage, Reach::Team).path::<TeamId>("The team.")
+    };
+    Routes::tagged("teams")
+        .get(
+            "/api/v1/teams",
+            list,
+            Operation::new("team_list", "Lists teams")
+                .permission(Permission::SatellitesRead, Reach::Visible)
+                .answer_list::<Team>("The teams whose satellites the caller may see."),
+        )
+        .post(
+            "/api/v1/teams",
+            create,
+            Operation::new("team_create", "Creates a team")
+                .permission(Permission::TeamsManage, Reach::Platform)
+                .body::<TeamCreate>(json!({ "slug": "web" }))
+                .answer::<Team>(201, "The team.")
+                .errors([ErrorCode::Conflict]),
+        )
+        .get(
+            "/api/v1/teams/{id}/members",
+            members,
+            of("team_member_list", "Lists the members of a team").answer_list::<TeamMember>("The members."),
+        )
+        .put(
+            "/api/v1/teams/{id}/members",
+            put_member,
+            of("team_member_put", "Adds a user to a team, or changes their role in it")
+                .body::<TeamMemberPut>(json!({ "username": "anna", "role": "operator" }))
+                .answer_changed::<TeamMember>("The member, and what was revoked with the role before."),
+        )
+        .delete(
+            "/api/v1/teams/{id}/members/{user}",
+            remove_member,
+            of("team_member_remove", "Removes a user from a team")
+                .path::<UserId>("The user.")
+                .answer::<RevokedWork>(200, "The user is no member any more. What was revoked with the role."),
+        )
+}
 
 pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<Team>> {
     let teams = hive.identity().team_list().await?;

@@ -7,6 +7,50 @@ use hive_core::wire::api::{Changed, NewPassword, NewUser, PageRequest, User, Use
 use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
+use crate::routes::{Operation, Reach, Routes};
+use crate::state::AppState;
+use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Routes<AppState> {
+    let of = |id, summary| {
+        Operation::new(id, summary).permission(Permission::UsersManage, Reach::User).path::<UserId>("The user.")
+    };
+    Routes::tagged("users")
+        .get(
+            "/api/v1/users",
+            list,
+            Operation::new("user_list", "Lists users")
+                .permission(Permission::UsersManage, Reach::Platform)
+                .query::<PageRequest>()
+                .answer_page::<User>("The users of the page."),
+        )
+        .post(
+            "/api/v1/users",
+            create,
+            Operation::new("user_create", "Creates a user")
+                .permission(Permission::UsersManage, Reach::Platform)
+                .body::<UserCreate>(json!({ "username": "anna", "role": "global_user" }))
+                .answer::<NewUser>(201, "The user, with a password that is shown once.")
+                .errors([ErrorCode::Conflict]),
+        )
+        .get("/api/v1/users/{id}", get, of("user_get", "Returns a user").answer::<User>(200, "The user."))
+        .put(
+            "/api/v1/users/{id}",
+            update,
+            of("user_update", "Changes a user")
+                .body::<UserUpdate>(json!({ "disabled": true }))
+                .answer_changed::<User>("The user after the change, and what was revoked with it.")
+                .errors([ErrorCode::Conflict]),
+        )
+        .post(
+            "/api/v1/users/{id}/password",
+            reset_password,
+            of("user_password_reset", "Gives a user a new password")
+                .answer::<NewPassword>(200, "The password, which is shown once."),
+        )
+}
 
 pub(super) async fn list(Authenticated(hive): Authenticated, Query(page): Query<PageRequest>) -> ApiResult<Vec<User>> {
     let found = hive.identity().user_list(page).await?;

@@ -25,9 +25,19 @@ pub(super) async fn register(
 ) -> Result<Json<RegisterResponse>, SatelliteApiError> {
     check_hive_id(&state, &headers)?;
     let token = registration_token(&request_parts, &headers)?;
-    let Body(request) = request?;
     let peer = request_parts.peer;
     let permit = state.limiters().handshakes.admit(peer.address)?;
+    let Body(request) = match request {
+        Ok(request) => request,
+        Err(refused) => {
+            // The token first: without one that could be used, nobody learns what is wrong with the body.
+            let checked = state.hive().check_registration_token(&token, peer.ip().as_deref()).await;
+            if checked.is_err() {
+                permit.charge_failure();
+            }
+            return Err(checked.err().map_or_else(|| refused.into(), SatelliteApiError::from));
+        }
+    };
     let result = state.hive().register_satellite(&token, request, peer.ip(), Some(observed_url(peer))).await;
     // Other errors, such as a name in use, are no guesses at a token.
     if let Err(RegistrationError::Token(_)) = &result {

@@ -123,7 +123,8 @@ async fn an_invalid_input_is_named() {
         answer.assert_error(400, "INVALID_INPUT");
         assert_eq!(answer.json()["error"]["details"]["field"], field, "{answer:?}");
     };
-    let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
+    let satellite = server.register("web-server-01", None).await;
+    let satellite = format!("/api/v1/satellites/{}", satellite.id);
     check("GET", "/api/v1/satellites/web", None, "id").await;
     check("GET", "/api/v1/satellites?page=0", None, "page").await;
     check("GET", "/api/v1/satellites?per_page=1001", None, "per_page").await;

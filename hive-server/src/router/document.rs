@@ -1,0 +1,194 @@
+//! The OpenAPI document: what the tables say, and what is true for all of them. It is built once in a process.
+
+use std::sync::OnceLock;
+
+use axum::body::Bytes;
+use serde_json::Value;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, ServerBuilder};
+
+use super::page;
+
+static DOCUMENT: OnceLock<ApiDocument> = OnceLock::new();
+
+const DESCRIPTION: &str = "The API of a hive: REST under `/api/v1`, the API for satellites and the health of the server. \
+    A request is refused in this order: 401 without a valid credential, 404 for an object that is hidden from the caller or does not \
+    exist, 403 without the permission, and then 400 for its input. `x-hive-access` of an operation says who may call it: everybody \
+    (`public`), every authenticated user for what is theirs (`person`), satellites (`satellite`), or users with a permission on what \
+    `reach` names. Fields may be added to answers, and words to fields without an `enum`.";
+
+/// The document as it is served.
+pub(super) struct ApiDocument {
+    json: Bytes,
+    page: Bytes,
+}
+
+impl ApiDocument {
+    /// Builds the document from the tables, unless another router of this process has built it: all have the same tables.
+    pub(super) fn init(openapi: OpenApi) {
+        DOCUMENT.get_or_init(|| {
+            let document = complete(openapi);
+            Self { json: document.to_string().into(), page: page::render(&document).into() }
+        });
+    }
+
+    /// Returns the document.
+    pub(super) fn get() -> &'static Self {
+        DOCUMENT.get().expect("a router sets it before it serves")
+    }
+
+    /// The document as JSON.
+    pub(super) fn json(&self) -> Bytes {
+        self.json.clone()
+    }
+
+    /// The document as an HTML page.
+    pub(super) fn page(&self) -> Bytes {
+        self.page.clone()
+    }
+}
+
+/// Adds what is true for all tables.
+fn complete(mut openapi: OpenApi) -> Value {
+    openapi.info = InfoBuilder::new()
+        .title("Satellite Hive")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .build();
+    openapi.servers = Some(vec![ServerBuilder::new().url("/").build()]);
+    let components = openapi.components.get_or_insert_default();
+    components.add_security_scheme("token", bearer("A JWT of `POST /api/v1/auth/login`.", Some("JWT")));
+    let api_key =
+        ApiKeyValue::with_description("X-API-Key", "An API key of a user. It may also be sent as a bearer token.");
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(api_key)));
+    components.add_security_scheme("satellite", bearer("A satellite's API key, or a registration token.", None));
+    let mut document =
+        serde_json::to_value(openapi).expect("a document is made of texts, numbers and maps with text keys");
+    clean_texts(&mut document);
+    document
+}
+
+fn bearer(description: &str, format: Option<&str>) -> SecurityScheme {
+    let http: HttpBuilder = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(description));
+    SecurityScheme::Http(match format {
+        Some(format) => http.bearer_format(format).build(),
+        None => http.build(),
+    })
+}
+
+/// Descriptions come from doc comments, where a link is the path of an item.
+fn clean_texts(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) if name == "description" => *text = without_links(text),
+                    field => clean_texts(field),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                clean_texts(item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Replaces links of rustdoc by their text: those that begin with a code span.
+fn without_links(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("[`") {
+        let Some(end) = rest[start..].find("`]").map(|end| start + end) else { break };
+        plain.push_str(&rest[..start]);
+        plain.push_str(&rest[start + 1..=end]);
+        rest = &rest[end + 2..];
+        if let Some(target) = rest.strip_prefix('(')
+            && let Some(end) = target.find(')')
+        {
+            rest = &target[end + 1..];
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use hive_core::Hive;
+
+    use super::*;
+    use crate::{AppState, Config, router};
+
+    const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+
+    async fn document() -> Value {
+        let hive = Hive::builder().in_memory().build().await.unwrap();
+        drop(router(AppState::new(&Config::default(), hive)));
+        serde_json::from_slice(&ApiDocument::get().json()).unwrap()
+    }
+
+    /// `HIVE_BLESS=1 cargo test -p hive-server openapi` writes the file anew; its changes are then to be read.
+    #[tokio::test]
+    async fn the_openapi_document_is_the_committed_one() {
+        let document = serde_json::to_string_pretty(&document().await).unwrap() + "\n";
+        if std::env::var_os("HIVE_BLESS").is_some() {
+            std::fs::write(SNAPSHOT, &document).unwrap();
+        }
+        let committed = std::fs::read_to_string(SNAPSHOT).unwrap_or_default();
+        let differing = document.lines().zip(committed.lines()).find(|(now, before)| now != before);
+        let how = "rewrite docs/openapi.json: HIVE_BLESS=1 cargo test -p hive-server openapi";
+        assert!(document == committed, "{how}; the first line that differs, now and before: {differing:#?}");
+    }
+
+    #[tokio::test]
+    async fn every_reference_of_the_openapi_document_has_its_schema() {
+        let document = document().await;
+        let mut references = Vec::new();
+        collect_references(&document, &mut references);
+        assert!(references.len() > 100);
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} is not in the document");
+        }
+    }
+
+    fn collect_references<'d>(value: &'d Value, found: &mut Vec<&'d str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                for field in fields.values() {
+                    collect_references(field, found);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    collect_references(item, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn operation_ids_of_the_openapi_document_are_unique() {
+        let document = document().await;
+        let items = document["paths"].as_object().unwrap().values().filter_map(Value::as_object);
+        let operations = items.flat_map(|item| item.values());
+        let mut ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        let count = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{ids:?}");
+    }
+
+    #[test]
+    fn a_link_of_rustdoc_becomes_its_text() {
+        let check = |text, expected| assert_eq!(without_links(text), expected);
+        check("1 to [`MAX_SCREEN`](super::MAX_SCREEN), or [`Size`].", "1 to `MAX_SCREEN`, or `Size`.");
+        check("characters of `[a-z0-9-]`", "characters of `[a-z0-9-]`");
+        check("an open [`link", "an open [`link");
+    }
+}

@@ -1,0 +1,120 @@
+//! The guard of an entry: the order in which a request is refused. 401 comes first, then 404 for an object that is hidden from the caller,
+//! then 403 for a missing permission, and last 400 or 413 for the input.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, Request, State};
+use axum::http::Uri;
+use axum::middleware::Next;
+use axum::response::Response;
+use hive_core::{ActingHive, Error, Hive};
+
+use super::{Access, ErrorFormat, Operation};
+use crate::auth::{Authenticated, TrustedProxies};
+use crate::error::{HttpError, InputRefused};
+use crate::extract::query_pairs;
+use crate::limits::Limiters;
+
+/// Characters of an unknown name that the error repeats.
+const MAX_NAME: usize = 64;
+/// Only these paths refuse unknown query names. A satellite of a later version may send more.
+pub(super) const STRICT_PATHS: &str = "/api/v1/";
+
+/// What the guard knows of its entry.
+pub(super) struct Guard {
+    path: &'static str,
+    access: Access,
+    query_names: Vec<&'static str>,
+    errors: ErrorFormat,
+}
+
+impl Guard {
+    pub(super) fn new(path: &'static str, operation: &Operation, errors: ErrorFormat) -> Self {
+        Self { path, access: operation.access().clone(), query_names: operation.query_names(), errors }
+    }
+
+    /// Refuses a query with a parameter that the operation does not have: a misspelt filter must not return everything.
+    fn check_query_names(&self, uri: &Uri) -> Result<(), Error> {
+        if !self.path.starts_with(STRICT_PATHS) || uri.query().is_none_or(str::is_empty) {
+            return Ok(());
+        }
+        let (pairs, names) = (query_pairs(uri)?, &self.query_names);
+        let Some((unknown, _)) = pairs.iter().find(|(name, _)| !names.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let listed: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let rule = if listed.is_empty() {
+            "unknown name; this call takes no query".to_owned()
+        } else {
+            format!("unknown name, expected one of {}", listed.join(", "))
+        };
+        Err(Error::invalid(unknown.chars().take(MAX_NAME).collect::<String>(), rule))
+    }
+
+    /// Checks whether the caller may do this at all, to the object in the path if there is one.
+    async fn check_access(&self, hive: &ActingHive, uri: &Uri) -> Result<(), Error> {
+        let Access::Permission(permission, reach) = &self.access else { return Ok(()) };
+        let id = first_parameter(self.path, uri.path()).unwrap_or_default();
+        hive.check_access(permission, reach.object(id)).await
+    }
+
+    fn refuse(&self, error: impl Into<HttpError>) -> Response {
+        (self.errors.respond)(error.into())
+    }
+}
+
+/// Returns the value of the first parameter of a path. It is not decoded: ids have no characters that need it.
+fn first_parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+    let mut pairs = template.split('/').zip(path.split('/'));
+    pairs.find_map(|(name, value)| name.starts_with('{').then_some(value))
+}
+
+/// Authenticates the caller for the handler, and answers refusals in their order.
+pub(super) async fn enforce<S>(State((state, guard)): State<(S, Arc<Guard>)>, request: Request, next: Next) -> Response
+where
+    S: Clone + Send + Sync + 'static,
+    Hive: FromRef<S>,
+    Arc<Limiters>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
+    if !guard.access.is_for_users() {
+        return match guard.check_query_names(request.uri()) {
+            Ok(()) => next.run(request).await,
+            Err(error) => guard.refuse(error),
+        };
+    }
+    let (mut parts, body) = request.into_parts();
+    let caller = match Authenticated::from_request_parts(&mut parts, &state).await {
+        Ok(caller) => caller,
+        Err(error) => return guard.refuse(error),
+    };
+    let uri = parts.uri.clone();
+    let response = match guard.check_query_names(&uri) {
+        Ok(()) => {
+            parts.extensions.insert(caller.clone());
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => guard.refuse(error),
+    };
+    if response.extensions().get::<InputRefused>().is_none() {
+        return response;
+    }
+    // The input was refused before anything was done. Who may not do it at all learns that instead.
+    match guard.check_access(&caller.0, &uri).await {
+        Ok(()) => response,
+        Err(error) => guard.refuse(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_of_a_call_is_the_first_parameter_of_its_path() {
+        let check = |template, path, expected| assert_eq!(first_parameter(template, path), expected, "{template}");
+        check("/api/v1/satellites/{id}/exec", "/api/v1/satellites/sat_1/exec", Some("sat_1"));
+        check("/api/v1/teams/{id}/members/{user}", "/api/v1/teams/team_1/members/usr_1", Some("team_1"));
+        check("/api/v1/satellites", "/api/v1/satellites", None);
+    }
+}
