@@ -23,6 +23,9 @@ const CORE_SOURCES: [&str; 4] =
 /// The only file of hive-core that makes drafts of audit records.
 const DRAFTS: &str = "hive-core/src/audit/draft.rs";
 
+/// The only folder of hive-server that adds routes to a router.
+const ROUTES: &str = "hive-server/src/routes";
+
 /// Which crates may not stand in the tree of which of ours, whatever its features.
 const FORBIDDEN_CRATES: [(&str, &[&str]); 7] = [
     ("hive-agent", &["hive-core", "hive-store", "hive-server", "axum", "sqlx", "sqlx-core", "libsqlite3-sys"]),
@@ -129,6 +132,9 @@ fn fault_of_line(name: &str, line: &str) -> Option<&'static str> {
     if name.starts_with("hive-core/src/") && name != DRAFTS && line.contains("AuditDraft::new(") {
         return Some("drafts of audit records are made in audit/draft.rs alone");
     }
+    if name.starts_with("hive-server/src/") && !name.starts_with(ROUTES) && line.contains(concat!(".rou", "te(")) {
+        return Some("a route is an entry of the table: Routes::get, post, put or delete");
+    }
     None
 }
 
@@ -174,6 +180,10 @@ mod tests {
         check("hive-core/src/audit/draft.rs", "AuditDraft::new(id)\n", &[]);
         check("hive-agent/src/pty.rs", "let state = self.0.lock().expect(\"no panic\");\n", &["a poisoned lock"]);
         check("hive-core/src/jobs/driver.rs", "AuditDraft::new(id)\n", &["audit/draft.rs alone"]);
+        let route = concat!("Router::new().rou", "te(\"/\", get(home))\n");
+        check("hive-server/src/rest.rs", route, &["rest.rs:1: a route is an entry of the table"]);
+        check("hive-server/src/routes.rs", route, &[]);
+        check("examples/mount.rs", route, &[]);
         check("hive-cli/src/output.rs", &"\n".repeat(1001), &["two ideas"]);
     }
 
