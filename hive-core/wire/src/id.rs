@@ -136,6 +136,8 @@ ids! {
     UserId = "usr";
     /// A team.
     TeamId = "team";
+    /// A group of satellites.
+    GroupId = "grp";
     /// A user's API key.
     ApiKeyId = "key";
     /// A token with which one satellite may register.

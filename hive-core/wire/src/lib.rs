@@ -5,6 +5,7 @@
 //! - [`open`] makes the enums of words to which other versions may add;
 //! - [`with_setters`] makes structs to which fields may be added;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
+//! - [`group_name`] and [`tag_query`] are the words by which a caller means several satellites;
 //! - [`credential`] is the shape of API keys and registration tokens;
 //! - `command` and `terminal` are the words and shapes that the REST interface and the link share;
 //! - [`api`] holds the bodies and queries of the REST interface, [`query`] reads and writes the queries, and [`code`] is the
@@ -32,6 +33,7 @@ mod command;
 pub mod credential;
 pub mod escape;
 pub mod frame;
+pub mod group_name;
 pub mod id;
 pub mod name;
 pub mod open;
@@ -42,12 +44,16 @@ pub mod schema;
 pub mod session;
 mod setters;
 pub mod stream;
+pub mod tag_query;
 mod terminal;
 pub mod time;
 
 pub use code::ErrorCode;
+pub use group_name::{GroupName, InvalidGroupName};
 pub use id::{
-    ApiKeyId, AuditId, CommandId, HiveId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId, ViewerId,
+    ApiKeyId, AuditId, CommandId, GroupId, HiveId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId,
+    ViewerId,
 };
 pub use name::{InvalidName, SatelliteName};
+pub use tag_query::{InvalidTagQuery, TagQuery};
 pub use time::Timestamp;
