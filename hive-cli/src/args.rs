@@ -9,6 +9,7 @@ mod groups;
 mod moment;
 
 mod profiles;
+mod satellite_groups;
 mod satellites;
 mod sessions;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use global::Global;
 pub(crate) use moment::Moment;
 pub(crate) use profiles::{LoginArgs, LogoutArgs, ProfilesCommand};
+pub(crate) use satellite_groups::{GroupUpdateArgs, GroupsCommand};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
 pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
 #[cfg(feature = "up")]
@@ -106,6 +108,9 @@ pub(crate) enum CallCommand {
     /// List, change and remove satellites
     #[command(subcommand, visible_alias = "sats")]
     Satellites(SatellitesCommand),
+    /// Manage groups of satellites, which are targets of commands
+    #[command(subcommand)]
+    Groups(GroupsCommand),
     /// Run a command on satellites
     Exec(ExecArgs),
     /// Open a terminal session on a satellite; it survives a broken connection

@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod completions;
 mod exec;
+mod groups;
 mod invocation;
 mod jobs;
 mod login;
@@ -73,6 +74,7 @@ async fn dispatch(invocation: &Invocation, printer: Printer, command: CallComman
         CallCommand::Jobs(command) => return jobs::run(hive, printer, command).await,
         CallCommand::Whoami => whoami::run(hive, &invocation.credentials, printer).await,
         CallCommand::Satellites(command) => satellites::run(hive, printer, command).await,
+        CallCommand::Groups(command) => groups::run(hive, printer, command).await,
         CallCommand::Commands(command) => satellite_commands::run(hive, printer, command).await,
         CallCommand::Tokens(command) => tokens::run(hive, printer, command).await,
         CallCommand::Users(command) => users::run(hive, printer, command).await,

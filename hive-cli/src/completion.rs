@@ -1,4 +1,4 @@
-//! Shell completion of satellites, tags, sessions, profiles and paths of the API. The hive is asked for their names.
+//! Shell completion of satellites, tags, groups, sessions, profiles and paths of the API. The hive is asked for their names.
 //!
 //! The shell runs `hive` with [`VARIABLE`] set and waits for the answer at each press of Tab. So a hive that is slow,
 //! out of reach or not configured yields no names, and never a message: it would stand in the middle of the line that
@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use hive_core::RemoteHive;
 use hive_core::client::ApiRequest;
-use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SessionFilter};
+use hive_core::wire::api::{GroupFilter, PageRequest, Satellite, SatelliteFilter, SessionFilter};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -30,13 +30,20 @@ const TIMEOUT: Duration = Duration::from_millis(1500);
 const MAX_WORDS: usize = 1000;
 /// The prefix of a tag as a target.
 const TAG_PREFIX: &str = "tag:";
+/// The prefix of a group as a target.
+const GROUP_PREFIX: &str = "group:";
 
 /// Completes names of satellites.
 pub(crate) fn satellites() -> ArgValueCompleter {
     ArgValueCompleter::new(|prefix: &OsStr| names(&prefix.to_string_lossy()))
 }
 
-/// Completes targets: names of satellites, tags and `all`.
+/// Completes names of groups.
+pub(crate) fn groups() -> ArgValueCompleter {
+    ArgValueCompleter::new(|prefix: &OsStr| group_names("", &prefix.to_string_lossy()))
+}
+
+/// Completes targets: names of satellites, tags, groups and `all`.
 pub(crate) fn targets() -> ArgValueCompleter {
     ArgValueCompleter::new(|prefix: &OsStr| {
         let prefix = prefix.to_string_lossy();
@@ -46,6 +53,11 @@ pub(crate) fn targets() -> ArgValueCompleter {
         }
         if prefix.starts_with(TAG_PREFIX) || TAG_PREFIX.starts_with(&*prefix) {
             words.extend(tags(&prefix));
+        }
+        if let Some(name) = prefix.strip_prefix(GROUP_PREFIX) {
+            words.extend(group_names(GROUP_PREFIX, name));
+        } else if GROUP_PREFIX.starts_with(&*prefix) {
+            words.extend(group_names(GROUP_PREFIX, ""));
         }
         words
     })
@@ -98,6 +110,19 @@ fn names(prefix: &str) -> Vec<CompletionCandidate> {
         if name.starts_with(prefix) {
             words.insert(name);
         }
+    })
+}
+
+/// Returns the groups whose names have this prefix, each with `before` in front.
+fn group_names(before: &'static str, prefix: &str) -> Vec<CompletionCandidate> {
+    let search = (!prefix.is_empty()).then(|| prefix.to_owned());
+    with_hive(async |hive| {
+        let page = PageRequest { page: 1, per_page: MAX_WORDS as u32 };
+        let groups = hive.groups().list(GroupFilter { search, ..GroupFilter::default() }, page).await?.items;
+        let names = groups.into_iter().map(|group| group.name.to_string());
+        // Two teams may have groups of the same name.
+        let names: BTreeSet<_> = names.filter(|name| name.starts_with(prefix)).collect();
+        Ok(names.into_iter().map(|name| CompletionCandidate::new(format!("{before}{name}"))).collect())
     })
 }
 

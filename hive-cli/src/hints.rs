@@ -30,6 +30,9 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
             "Choose another name; `hive satellites list` shows the names that you may see, and other teams have more"
                 .into()
         }
+        Error::Unconfirmed { confirmed: None, .. } => {
+            "Give --yes, or run it at a terminal and answer the question".into()
+        }
         Error::SessionLimit { .. } => "See them with `hive sessions list`, end one with `hive sessions kill ID`".into(),
         Error::SatelliteOffline(name) => {
             format!(
@@ -83,6 +86,7 @@ fn for_missing(what: &str) -> Option<String> {
     let list = match what {
         "path" => return Some(other_version()),
         "job" => "hive jobs list",
+        "group" => "hive groups list",
         "command" => "hive commands list SATELLITE",
         "team" => "hive teams list",
         "user" => "hive users list",

@@ -1,8 +1,8 @@
 //! Finds satellites, teams and users by the names and ids in the arguments.
 
 use hive_core::Error;
-use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteStatus, Target, User};
-use hive_core::wire::{SatelliteId, TeamId};
+use hive_core::wire::api::{Group, GroupFilter, GroupRef, Satellite, SatelliteFilter, SatelliteStatus, Target, User};
+use hive_core::wire::{GroupId, SatelliteId, TeamId};
 
 use crate::error::{CliError, Result};
 use crate::pagination;
@@ -38,6 +38,11 @@ pub(crate) async fn satellites(api: &dyn HiveApi, targets: &[Target]) -> Result<
         match target {
             Target::All => found.extend(in_fleet(api, Vec::new()).await?),
             Target::Tag(tag) => found.extend(in_fleet(api, vec![tag.clone()]).await?),
+            Target::Query(query) => {
+                let fleet = in_fleet(api, Vec::new()).await?;
+                found.extend(fleet.into_iter().filter(|satellite| query.matches(&satellite.tags)));
+            }
+            Target::Group(group) => found.extend(satellites_of(api, group_of(api, group).await?).await?),
             Target::Id(_) | Target::Name(_) => found.push(satellite(api, &target.to_string()).await?),
         }
     }
@@ -73,6 +78,40 @@ pub(crate) async fn team(api: &dyn HiveApi, word: &str) -> Result<TeamId> {
     let teams = api.identity().team_list().await?;
     let team = teams.into_iter().find(|team| team.slug == word);
     Ok(team.ok_or_else(|| Error::NotFound { what: "team", id: word.to_owned() })?.id)
+}
+
+/// Returns the group with this id or name.
+pub(crate) async fn group(api: &dyn HiveApi, word: &str) -> Result<GroupId> {
+    group_of(api, &word.parse().map_err(|error| CliError::usage(format!("{error}")))?).await
+}
+
+async fn group_of(api: &dyn HiveApi, group: &GroupRef) -> Result<GroupId> {
+    let name = match group {
+        GroupRef::Id(id) => return Ok(*id),
+        GroupRef::Name(name) => name,
+    };
+    // The search also matches parts of names.
+    let filter = GroupFilter { search: Some(name.to_string()), ..GroupFilter::default() };
+    let mut found = groups(api, filter, usize::MAX).await?;
+    found.retain(|group| group.name == *name);
+    match found.as_slice() {
+        [] => Err(Error::NotFound { what: "group", id: name.to_string() }.into()),
+        [group] => Ok(group.id),
+        several => {
+            let ids: Vec<_> = several.iter().map(|group| group.id.to_string()).collect();
+            Err(CliError::usage(format!("several groups are named {name}; give the id of one: {}", ids.join(", "))))
+        }
+    }
+}
+
+/// Returns the first `limit` groups that match the filter.
+pub(crate) async fn groups(api: &dyn HiveApi, filter: GroupFilter, limit: usize) -> Result<Vec<Group>> {
+    Ok(pagination::collect(limit, async |page| api.groups().list(filter.clone(), page).await).await?)
+}
+
+/// Returns the satellites that a group has now.
+pub(crate) async fn satellites_of(api: &dyn HiveApi, group: GroupId) -> Result<Vec<Satellite>> {
+    Ok(pagination::collect(usize::MAX, async |page| api.groups().list_satellites(group, page).await).await?)
 }
 
 /// Returns all users.

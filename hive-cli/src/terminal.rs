@@ -13,6 +13,11 @@ pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Whether a question can be shown and answered.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Reads a secret: without echo from a terminal, else the first line of stdin.
 pub(crate) async fn password(question: &str) -> Result<SecretString> {
     if !io::stdin().is_terminal() {

@@ -18,6 +18,11 @@ macro_rules! accessors {
                 $crate::HiveApi::jobs(self)
             }
 
+            /// Returns the groups of satellites.
+            pub fn groups(&self) -> std::sync::Arc<dyn $crate::GroupManager> {
+                $crate::HiveApi::groups(self)
+            }
+
             /// Returns the terminal sessions.
             pub fn sessions(&self) -> std::sync::Arc<dyn $crate::SessionManager> {
                 $crate::HiveApi::sessions(self)

@@ -1,10 +1,10 @@
 //! Permission checks of the services, with the errors that callers see.
 
 use hive_wire::SatelliteId;
-use hive_wire::api::RegistrationTokenInfo;
+use hive_wire::api::{Group, GroupRef, RegistrationTokenInfo};
 
 use crate::access::{AccessDecision, Permission, Principal, Resource, ResourceScope, may};
-use crate::store::{SatelliteRow, SatelliteStore};
+use crate::store::{GroupStore, SatelliteRow, SatelliteStore};
 use crate::{Error, Result};
 
 impl Resource for SatelliteRow {
@@ -14,6 +14,16 @@ impl Resource for SatelliteRow {
 
     fn scope(&self) -> ResourceScope<'_> {
         ResourceScope::Satellite { team: self.team_id, tags: &self.tags }
+    }
+}
+
+impl Resource for Group {
+    fn read_permission(&self) -> Permission {
+        Permission::SatellitesRead
+    }
+
+    fn scope(&self) -> ResourceScope<'_> {
+        ResourceScope::team(self.team_id)
     }
 }
 
@@ -73,6 +83,35 @@ pub(crate) async fn satellite_for(
     let row = store.satellite_get(id).await?;
     let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
     authorize_satellite(principal, row, permission)
+}
+
+/// Finds a group in whose team the principal has the permission. A group of another team looks like one that does not exist.
+pub(crate) async fn group_for(
+    store: &dyn GroupStore,
+    principal: &Principal,
+    group: &GroupRef,
+    permission: &Permission,
+) -> Result<Group> {
+    let no_group = || Error::NotFound { what: "group", id: group.to_string() };
+    let found = match group {
+        GroupRef::Id(id) => store.group_get(*id).await?.into_iter().collect(),
+        GroupRef::Name(name) => store.group_find(name).await?,
+    };
+    let mut refusal = no_group();
+    let mut allowed = Vec::new();
+    for group in found {
+        match may(principal, permission, group.scope()) {
+            AccessDecision::Allow => allowed.push(group),
+            AccessDecision::Forbid => refusal = forbidden(permission),
+            AccessDecision::Hide => {}
+        }
+    }
+    if allowed.len() > 1 {
+        let ids: Vec<_> = allowed.iter().map(|group| group.id.to_string()).collect();
+        let rule = format!("several groups are named {group}; give the id of one: {}", ids.join(", "));
+        return Err(Error::invalid("group", rule));
+    }
+    allowed.pop().ok_or(refusal)
 }
 
 /// Checks a permission on a satellite as it is now. Returns the error for a caller who sees nothing of earlier times either:

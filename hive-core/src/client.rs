@@ -5,12 +5,13 @@
 //!
 //! - `transport` sends requests and reads bounded answers. `tls` configures TLS. `unreachable` classifies connection errors;
 //! - `request` calls any path, for what the traits do not have;
-//! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
+//! - `registry`, `router`, `job`, `groups`, `session`, `audit` and `identity` implement one trait each;
 //! - `stream` turns an endless body into a [`Subscription`](crate::Subscription). `lines` and `sse` split it;
 //! - `websocket` opens a socket. `attachment` is a viewer of a session on one. `idle_timer` detects a silent hive.
 
 mod attachment;
 mod audit;
+mod groups;
 mod identity;
 mod idle_timer;
 mod job;
@@ -36,7 +37,9 @@ use hive_wire::api::{LoginRequest, LoginResponse};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
+use crate::{
+    AuditLogger, CommandRouter, DeviceRegistry, GroupManager, HiveApi, Identity, JobManager, Result, SessionManager,
+};
 pub use request::{ApiRequest, ApiResponse};
 use transport::{RemoteCredential, Transport};
 pub use unreachable::{Obstacle, Unreachable};
@@ -83,6 +86,10 @@ impl HiveApi for RemoteHive {
     }
 
     fn jobs(&self) -> Arc<dyn JobManager> {
+        self.client.clone()
+    }
+
+    fn groups(&self) -> Arc<dyn GroupManager> {
         self.client.clone()
     }
 

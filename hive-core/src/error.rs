@@ -53,6 +53,17 @@ pub enum Error {
     /// The request contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// The targets are not as many satellites as the caller confirmed, or they are so many that the caller has to confirm their
+    /// number. Nothing was stored.
+    #[error("{}", unconfirmed(*satellites, *confirmed, *confirm_above))]
+    Unconfirmed {
+        /// The number of satellites.
+        satellites: u64,
+        /// The number that the caller confirmed.
+        confirmed: Option<u64>,
+        /// The number of satellites above which a confirmation is needed; 0 if it never is.
+        confirm_above: u64,
+    },
     /// The satellite has no link now. Nothing was stored.
     #[error("satellite {0} is offline")]
     SatelliteOffline(String),
@@ -133,7 +144,7 @@ impl Error {
             Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
             Self::SessionLimit { .. } => ErrorCode::SessionLimit,
             Self::InvalidInput { .. } => ErrorCode::InvalidInput,
-            Self::Conflict(_) => ErrorCode::Conflict,
+            Self::Conflict(_) | Self::Unconfirmed { .. } => ErrorCode::Conflict,
             Self::SatelliteOffline(_) => ErrorCode::SatelliteOffline,
             Self::SatelliteInactive { .. } => ErrorCode::SatelliteInactive,
             Self::CommandTimeout { .. } => ErrorCode::CommandTimeout,
@@ -156,6 +167,9 @@ impl Error {
             Self::InvalidInput { field, rule } => Some(json!({ "field": field, "rule": rule })),
             Self::NotFound { what, id } => Some(json!({ "what": what, "id": id })),
             Self::SatelliteNotFound(subject) | Self::SatelliteOffline(subject) => Some(json!({ "satellite": subject })),
+            Self::Unconfirmed { satellites, confirmed, confirm_above } => {
+                Some(json!({ "satellites": satellites, "confirmed": confirmed, "confirm_above": confirm_above }))
+            }
             Self::SatelliteInactive { name, status } => Some(json!({ "satellite": name, "status": status })),
             Self::SessionNotFound(session) => Some(json!({ "session": session })),
             Self::SessionLimit { limit } => Some(json!({ "limit": limit })),
@@ -184,6 +198,7 @@ impl Error {
     pub fn from_wire(error: ApiError) -> Self {
         let detail = |key: &str| error.details.as_ref().and_then(|details| details.get(key)).cloned();
         let text = |key: &str| detail(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let number = |key: &str| detail(key).and_then(|v| v.as_u64());
         match error.code {
             ErrorCode::AuthRequired => Self::AuthRequired,
             ErrorCode::AuthInvalid => Self::AuthInvalid,
@@ -198,6 +213,12 @@ impl Error {
             }
             ErrorCode::NotFound => Self::NotFound { what: known_word(&text("what")), id: text("id") },
             ErrorCode::InvalidInput => Self::InvalidInput { field: text("field"), rule: text("rule") },
+            // Two variants have this code too.
+            ErrorCode::Conflict if detail("satellites").is_some() => Self::Unconfirmed {
+                satellites: number("satellites").unwrap_or_default(),
+                confirmed: number("confirmed"),
+                confirm_above: number("confirm_above").unwrap_or_default(),
+            },
             ErrorCode::Conflict => Self::Conflict(error.message),
             ErrorCode::SatelliteOffline => Self::SatelliteOffline(text("satellite")),
             ErrorCode::SatelliteInactive => Self::SatelliteInactive {
@@ -243,6 +264,18 @@ fn why_unusable(status: &SatelliteStatus) -> &'static str {
     }
 }
 
+fn unconfirmed(satellites: u64, confirmed: Option<u64>, confirm_above: u64) -> String {
+    match confirmed {
+        Some(confirmed) => format!(
+            "the targets are {satellites} satellites and {confirmed} were confirmed; nothing was stored, confirm {satellites} to run it"
+        ),
+        None => format!(
+            "the targets are {satellites} satellites, and more than {confirm_above} have to be confirmed; nothing was stored, \
+             confirm {satellites} to run it"
+        ),
+    }
+}
+
 fn queue_full(satellite: Option<&str>, limit: u32) -> String {
     match satellite {
         Some(satellite) => {
@@ -255,8 +288,19 @@ fn queue_full(satellite: Option<&str>, limit: u32) -> String {
 }
 
 /// What may not be found.
-const WORDS: [&str; 10] =
-    ["command", "team", "team member", "user", "API key", "registration token", "audit record", "path", "job", "thing"];
+const WORDS: [&str; 11] = [
+    "command",
+    "team",
+    "team member",
+    "user",
+    "API key",
+    "registration token",
+    "audit record",
+    "path",
+    "job",
+    "group",
+    "thing",
+];
 
 /// `what` is one of our own words, so that it can be a `&'static str` on both sides.
 fn known_word(what: &str) -> &'static str {
@@ -336,6 +380,8 @@ mod tests {
             Error::SessionLimit { limit: number },
             Error::invalid(text(), text()),
             Error::Conflict(text()),
+            Error::Unconfirmed { satellites: number.into(), confirmed: Some(7), confirm_above: 0 },
+            Error::Unconfirmed { satellites: number.into(), confirmed: None, confirm_above: 100 },
             Error::SatelliteOffline(text()),
             Error::SatelliteInactive { name: text(), status: SatelliteStatus::Inactive },
             Error::SatelliteInactive { name: text(), status: SatelliteStatus::Maintenance },
@@ -370,6 +416,7 @@ mod tests {
             | Error::SessionLimit { .. }
             | Error::InvalidInput { .. }
             | Error::Conflict(_)
+            | Error::Unconfirmed { .. }
             | Error::SatelliteOffline(_)
             | Error::SatelliteInactive { .. }
             | Error::CommandTimeout { .. }

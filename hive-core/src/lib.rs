@@ -22,6 +22,7 @@ pub mod error;
 mod events;
 mod exec;
 mod grants;
+pub mod groups;
 mod handle;
 pub mod hive;
 mod housekeeping;
@@ -53,6 +54,7 @@ pub use client::RemoteHive;
 pub use commands::CommandRouter;
 pub use error::{Error, Result};
 pub use events::{EventItem, PublishedEvent};
+pub use groups::GroupManager;
 pub use hive::{ActingHive, Hive, HiveBuilder};
 pub use identity::Identity;
 pub use jobs::JobManager;
@@ -94,6 +96,7 @@ pub use subscription::Subscription;
 ///     fn satellites(&self) -> std::sync::Arc<dyn hive_core::DeviceRegistry> { loop {} }
 ///     fn commands(&self) -> std::sync::Arc<dyn hive_core::CommandRouter> { loop {} }
 ///     fn jobs(&self) -> std::sync::Arc<dyn hive_core::JobManager> { loop {} }
+///     fn groups(&self) -> std::sync::Arc<dyn hive_core::GroupManager> { loop {} }
 ///     fn sessions(&self) -> std::sync::Arc<dyn hive_core::SessionManager> { loop {} }
 ///     fn audit(&self) -> std::sync::Arc<dyn hive_core::AuditLogger> { loop {} }
 ///     fn identity(&self) -> std::sync::Arc<dyn hive_core::Identity> { loop {} }
@@ -106,6 +109,8 @@ pub trait HiveApi: sealed::Sealed + Send + Sync {
     fn commands(&self) -> Arc<dyn CommandRouter>;
     /// Returns the jobs.
     fn jobs(&self) -> Arc<dyn JobManager>;
+    /// Returns the groups of satellites.
+    fn groups(&self) -> Arc<dyn GroupManager>;
     /// Returns the terminal sessions.
     fn sessions(&self) -> Arc<dyn SessionManager>;
     /// Returns the audit log.

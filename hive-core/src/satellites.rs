@@ -30,7 +30,7 @@ use crate::events::Events;
 use crate::identity::service::IdentityService;
 use crate::links::Links;
 use crate::observers::Observers;
-use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
+use crate::store::{AuditStore, GroupStore, RegistrationTokenStore, SatelliteStore, Store};
 use crate::sync::KeyedMutex;
 use crate::telemetry::Telemetry;
 
@@ -44,6 +44,8 @@ pub use registration::{RegistrationError, TokenProblem};
 pub(crate) struct Satellites {
     store: Arc<dyn SatelliteStore>,
     token_store: Arc<dyn RegistrationTokenStore>,
+    /// Read when a target is a group; the service above it changes groups.
+    group_store: Arc<dyn GroupStore>,
     audit: Arc<dyn AuditStore>,
     identity: Arc<IdentityService>,
     events: Arc<Events>,
@@ -100,6 +102,7 @@ impl Satellites {
         Self {
             store: store.clone(),
             token_store: store.clone(),
+            group_store: store.clone(),
             audit: store.clone(),
             identity,
             events,

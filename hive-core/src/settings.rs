@@ -58,6 +58,8 @@ hive_wire::with_setters! {
         pub max_queue_per_satellite: u32,
         /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
         pub max_open_per_caller: u32,
+        /// The number of satellites above which a job has to state it (`confirm`); 0 if it never has to.
+        pub confirm_jobs_above: u32,
         /// The output of commands that may be in memory before it is stored, in bytes, of all commands together. Above it,
         /// output is stored early, and satellites get no more credit until it is. What they may send with the credit that they
         /// have comes on top: one window of each stream.
@@ -102,6 +104,7 @@ impl Default for Settings {
             max_sessions_per_satellite: 10,
             max_queue_per_satellite: 50_000,
             max_open_per_caller: 10_000,
+            confirm_jobs_above: 0,
             max_buffered_output: 64 * 1024 * 1024,
             session_linger: Duration::from_mins(10),
             session_idle_timeout: Some(Duration::from_hours(24)),

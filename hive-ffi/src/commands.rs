@@ -131,7 +131,7 @@ fn command_and_options(command: Command, concurrency: Option<u32>) -> (api::Exec
 
 /// The options of a call. Output is requested in base64, because it can be any bytes.
 fn exec_options(idempotency_key: Option<String>, concurrency: Option<u32>) -> ExecOptions {
-    ExecOptions { idempotency_key, encoding: OutputEncoding::Base64, concurrency }
+    ExecOptions { idempotency_key, encoding: OutputEncoding::Base64, concurrency, confirm: None }
 }
 
 /// Returns a predicate of a stream of events: whether every command that was accepted so far has ended.

@@ -112,6 +112,6 @@ async fn submit(
     FanOutOptions { concurrency, deadline_seconds }: FanOutOptions,
 ) -> Result<api::Job, HiveError> {
     let (command, idempotency_key) = command.into_parts();
-    let options = JobOptions { idempotency_key, concurrency, deadline_seconds };
+    let options = JobOptions { idempotency_key, concurrency, confirm: None, deadline_seconds };
     Ok(hive.jobs().submit(parse_targets(targets)?, command, options).await?)
 }

@@ -7,6 +7,7 @@ mod auth;
 mod commands;
 mod events;
 mod exec;
+mod groups;
 mod jobs;
 mod output;
 mod satellites;
@@ -31,12 +32,13 @@ type ApiResult<T> = Result<Json<Envelope<T>>, HttpError>;
 type CreatedResult<T> = Result<(StatusCode, Json<Envelope<T>>), HttpError>;
 
 /// The routes of all areas.
-pub(crate) fn routes() -> [Routes<AppState>; 12] {
+pub(crate) fn routes() -> [Routes<AppState>; 13] {
     [
         auth::routes(),
         satellites::routes(),
         exec::routes(),
         commands::routes(),
+        groups::routes(),
         jobs::routes(),
         sessions::routes(),
         events::routes(),

@@ -22,6 +22,7 @@ mod exec;
 mod fanout;
 mod faults;
 mod fuzz;
+mod groups;
 mod jobs;
 mod keys;
 mod later;

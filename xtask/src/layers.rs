@@ -8,7 +8,7 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 16] = [
+const SERVICES: [&str; 17] = [
     "context",
     "grants",
     "events",
@@ -17,6 +17,7 @@ const SERVICES: [&str; 16] = [
     "links",
     "telemetry",
     "satellites",
+    "groups",
     "commands",
     "jobs",
     "exec",

@@ -10,7 +10,7 @@ use hive_core::wire::{CommandId, JobId};
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
 #[command(override_usage = EXEC_USAGE, after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
-    /// Satellites: names, ids, tag:x or all
+    /// Satellites: names, ids, tag:x, group:x, query:… or all
     #[arg(required = true, value_name = "TARGET", add = crate::completion::targets())]
     pub(crate) targets: Vec<String>,
     /// The program and its arguments, started without a shell
@@ -51,6 +51,9 @@ pub(crate) struct ExecArgs {
     /// Run the command once, however often it is sent with the same key within 24 hours
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+    /// Do not ask before it runs on more than 100 satellites
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// How urgent a command is.
@@ -82,6 +85,8 @@ On one satellite, output and exit status are those of the program, as with ssh. 
 hive: satellites with the same result are shown together, and the exit status is the worst one. Ctrl-C, SIGTERM, SIGHUP and \
 a closed pipe (`| head -1`) cancel the commands. A second signal does not wait for that.
 
+Before a command runs on more than 100 satellites, it asks for confirmation at a terminal, unless there is --yes.
+
 With -o json the results are one list, with -o jsonl each result is a line, written when its command has ended.
 
 Exit status:
@@ -97,6 +102,8 @@ Exit status:
 Examples:
   hive exec web-server-01 -- systemctl status nginx
   hive exec tag:web tag:db --shell 'df -h / | tail -1'
+  hive exec group:web -- uptime
+  hive exec 'query:production AND NOT canary' -- uptime
   hive exec all --concurrency 10 --timeout 600 -e STAGE=blue -- ./deploy.sh
   hive exec web-server-01 --stdin nginx.conf --shell 'cat > /etc/nginx/nginx.conf'";
 

@@ -6,7 +6,7 @@ use clap::builder::styling::Style;
 /// Each command that is shown, in one group.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Getting started", &["up", "login", "logout", "profiles", "whoami"]),
-    ("Satellites", &["satellites", "tokens"]),
+    ("Satellites", &["satellites", "groups", "tokens"]),
     ("Commands and sessions", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
     ("Access and audit", &["users", "teams", "passwd", "api-keys", "audit"]),
     ("More", &["api", "completions", "help"]),

@@ -1,5 +1,7 @@
 //! `hive exec`: on one satellite like ssh, on several as a job of the hive.
 
+mod confirmation;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -14,6 +16,7 @@ use hive_core::wire::api::{
     TargetStatus,
 };
 
+use self::confirmation::JobSubmission;
 use super::or_empty;
 use crate::args::ExecArgs;
 use crate::error::{CliError, Result};
@@ -35,18 +38,20 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: ExecArgs) -> 
         idempotency_key: args.idempotency_key.clone(),
         encoding: OutputEncoding::Lossy,
         concurrency: args.concurrency,
+        confirm: None,
     };
-    let (is_queued, is_detached) = (args.no_wait, args.detach);
+    let (is_queued, is_detached, is_confirmed) = (args.no_wait, args.detach, args.yes);
     let hint = hints::for_shell_line(&args.targets, &args.argv);
     let command = command(args).await?;
     // A tag is a job even if it selects one satellite today: a script gets the same form of output every day.
-    let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
+    let is_one = targets.len() == 1 && targets.iter().all(Target::is_one);
     if is_queued {
-        submit(api, printer, &targets, command, options).await
+        submit(api, printer, &targets, command, options, is_confirmed).await
     } else if is_one && !is_detached {
         wait(api, printer, targets, command, options, hint).await
     } else {
-        let status = fan_out(api, printer, targets, command, options, is_detached).await?;
+        let submission = JobSubmission { api, targets, command, options: job_options(options), is_confirmed };
+        let status = fan_out(printer, submission, is_detached).await?;
         if let Some(hint) = hint.filter(|_| status == exit::NOT_STARTED && !printer.is_json()) {
             output::hint(&hint);
         }
@@ -55,18 +60,11 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: ExecArgs) -> 
 }
 
 /// Runs the command on several satellites as a job. The hive owns it: it goes on when this program ends.
-async fn fan_out(
-    api: &dyn HiveApi,
-    printer: Printer,
-    targets: Vec<Target>,
-    command: ExecCommand,
-    options: ExecOptions,
-    is_detached: bool,
-) -> Result<u8> {
+async fn fan_out(printer: Printer, mut submission: JobSubmission<'_>, is_detached: bool) -> Result<u8> {
+    let api = submission.api;
+    submission.confirm().await?;
     let mut interrupts = Interrupts::listen()?;
-    let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
-    let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
-    let (job, interrupted) = start_or_interrupt(api.jobs().submit(targets, command, options), &mut interrupts).await?;
+    let (job, interrupted) = start_or_interrupt(submission.submit(), &mut interrupts).await?;
     // The signal came while the job was created. It is cancelled, and its end is waited for like after a later signal.
     if interrupted.is_some() {
         api.jobs().cancel(job.id).await?;
@@ -105,6 +103,11 @@ async fn fan_out(
         _ => format!("{} is still being cancelled; see `hive jobs show {}`", job.id, job.id),
     });
     Ok(exit::of_signal(signal))
+}
+
+fn job_options(options: ExecOptions) -> JobOptions {
+    let ExecOptions { idempotency_key, concurrency, confirm, encoding: _ } = options;
+    JobOptions { idempotency_key, concurrency, confirm, deadline_seconds: None }
 }
 
 async fn command(args: ExecArgs) -> Result<ExecCommand> {
@@ -178,8 +181,12 @@ async fn submit(
     targets: &[Target],
     command: ExecCommand,
     options: ExecOptions,
+    is_confirmed: bool,
 ) -> Result<u8> {
     let satellites = lookup::satellites(api, targets).await?;
+    if !is_confirmed {
+        confirmation::ask(satellites.len() as u64).await?;
+    }
     // Each is a command of its own. One that is refused is a row of the table, and the others are queued all the same.
     let mut results = Vec::new();
     for satellite in &satellites {

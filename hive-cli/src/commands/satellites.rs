@@ -49,29 +49,34 @@ async fn list(api: &dyn HiveApi, printer: Printer, args: ListArgs) -> Result<()>
     };
     let filter = SatelliteFilter { online, status: status.map(Into::into), tags, search, team_id };
     let satellites = lookup::some(api, filter, limit.unwrap_or(usize::MAX)).await?;
-    printer.show(&satellites, |satellites| {
+    show_all(printer, &satellites)
+}
+
+/// Writes a list of satellites.
+pub(super) fn show_all(printer: Printer, satellites: &[Satellite]) -> Result<()> {
+    printer.show(satellites, |satellites| {
         TextTable::of(["NAME", "ID", "STATUS", "ONLINE", "TAGS", "HOST", "OS"], satellites, row)
     })
 }
 
 /// A tag and the number of its satellites.
 #[derive(Debug, Default, Serialize)]
-struct TagCount {
+struct TagUsage {
     tag: String,
     satellites: usize,
     online: usize,
 }
 
 async fn tags(api: &dyn HiveApi, printer: Printer) -> Result<()> {
-    let mut tags: BTreeMap<String, TagCount> = BTreeMap::new();
+    let mut tags: BTreeMap<String, TagUsage> = BTreeMap::new();
     for satellite in lookup::all(api, SatelliteFilter::default()).await? {
         for tag in satellite.tags {
-            let entry = tags.entry(tag.clone()).or_insert_with(|| TagCount { tag, ..TagCount::default() });
+            let entry = tags.entry(tag.clone()).or_insert_with(|| TagUsage { tag, ..TagUsage::default() });
             entry.satellites += 1;
             entry.online += usize::from(satellite.online);
         }
     }
-    let tags: Vec<TagCount> = tags.into_values().collect();
+    let tags: Vec<TagUsage> = tags.into_values().collect();
     printer.show(&tags, |tags| {
         TextTable::of(["TAG", "SATELLITES", "CONNECTED"], tags, |tag| {
             [tag.tag.clone(), tag.satellites.to_string(), tag.online.to_string()]

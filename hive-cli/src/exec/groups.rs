@@ -30,7 +30,7 @@ impl Fingerprinter {
 
 /// Satellites whose commands ended alike.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Group {
+pub(crate) struct ResultGroup {
     pub(crate) names: Vec<String>,
     pub(crate) status: TargetStatus,
     pub(crate) exit_code: Option<i32>,
@@ -48,12 +48,12 @@ type GroupKey = (TargetStatus, Option<i32>, bool, Option<ErrorCode>, u64, Finger
 
 /// All satellites of a job.
 #[derive(Debug, Default)]
-pub(crate) struct Groups {
-    groups: Vec<Group>,
+pub(crate) struct ResultGroups {
+    groups: Vec<ResultGroup>,
     index_by_key: HashMap<GroupKey, usize>,
 }
 
-impl Groups {
+impl ResultGroups {
     pub(crate) fn add(&mut self, target: JobTarget, output: Fingerprint) {
         let code = target.error.as_ref().map(|error| error.code.clone());
         let status = target.status.clone();
@@ -66,19 +66,19 @@ impl Groups {
             self.groups[*index].add(name, target);
         } else {
             self.index_by_key.insert(key, self.groups.len());
-            self.groups.push(Group::new(name, target));
+            self.groups.push(ResultGroup::new(name, target));
         }
     }
 
     /// The groups, the largest first.
-    pub(crate) fn sorted(mut self) -> Vec<Group> {
+    pub(crate) fn sorted(mut self) -> Vec<ResultGroup> {
         // Names break ties, so that two runs have the same order.
         self.groups.sort_by(|a, b| b.names.len().cmp(&a.names.len()).then_with(|| a.names.cmp(&b.names)));
         self.groups
     }
 }
 
-impl Group {
+impl ResultGroup {
     fn new(name: String, target: JobTarget) -> Self {
         Self {
             names: vec![name],
@@ -180,11 +180,11 @@ mod tests {
     }
 
     fn headings(of: Vec<(JobTarget, &str)>) -> Vec<String> {
-        let mut groups = Groups::default();
+        let mut groups = ResultGroups::default();
         for (target, output) in of {
             groups.add(target, fingerprint(output));
         }
-        groups.sorted().iter().map(Group::heading).collect()
+        groups.sorted().iter().map(ResultGroup::heading).collect()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{ExecResult, JobTarget, PageRequest};
 use hive_core::wire::{CommandId, JobId};
 
-use super::groups::{Fingerprint, Fingerprinter, Group, Groups};
+use super::groups::{Fingerprint, Fingerprinter, ResultGroup, ResultGroups};
 use super::line_buffer::LineBuffer;
 use crate::error::Result;
 use crate::exit;
@@ -38,7 +38,7 @@ pub(crate) async fn json(api: &dyn HiveApi, printer: output::Printer, id: JobId)
 
 /// Writes the results as text, grouped by how they ended. Returns the exit code.
 pub(crate) async fn grouped(api: &dyn HiveApi, id: JobId) -> Result<u8> {
-    let (mut groups, mut worst) = (Groups::default(), 0);
+    let (mut groups, mut worst) = (ResultGroups::default(), 0);
     let mut targets = TargetPages::new(api, id);
     while let Some(page) = targets.next().await? {
         let fingerprints = page.into_iter().map(|target| fingerprinted(api, target));
@@ -147,7 +147,7 @@ async fn fingerprinted(api: &dyn HiveApi, target: JobTarget) -> Result<(JobTarge
     Ok((target, fingerprint.finish()))
 }
 
-async fn show(api: &dyn HiveApi, group: &Group) -> Result<()> {
+async fn show(api: &dyn HiveApi, group: &ResultGroup) -> Result<()> {
     output::text(&group.heading())?;
     show_output(OutputDownload::new(api, group.sample, Channel::Stdout, group.stdout_bytes)).await?;
     if group.stderr_bytes > 0 {

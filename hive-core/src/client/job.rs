@@ -15,9 +15,9 @@ use crate::{Result, Subscription};
 #[async_trait]
 impl JobManager for Client {
     async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
-        let JobOptions { idempotency_key, concurrency, deadline_seconds } = options;
+        let JobOptions { idempotency_key, concurrency, confirm, deadline_seconds } = options;
         let targets = targets.iter().map(Target::to_string).collect();
-        let body = JobCreate { targets, concurrency, deadline_seconds, command };
+        let body = JobCreate { targets, concurrency, confirm, deadline_seconds, command };
         let call = self.transport.post(&["api", "v1", "jobs"]).json(&body);
         self.transport.fetch(keyed(call, idempotency_key.as_deref())?).await
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use hive_wire::api::{
     ApiError, EventCursor, EventQuery, Page, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery,
-    SatelliteUpdate,
+    SatelliteUpdate, TagCount, TagFilter,
 };
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
@@ -68,6 +68,11 @@ impl DeviceRegistry for Client {
             }
         }
         Ok(found)
+    }
+
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>> {
+        let call = with_query(self.transport.get(&["api", "v1", "tags"]), &filter)?;
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {

@@ -150,7 +150,8 @@ impl Client {
         options: &ExecOptions,
     ) -> Result<RequestBuilder> {
         let targets = targets.iter().map(Target::to_string).collect();
-        let body = ExecManyRequest { targets, concurrency: options.concurrency, command };
+        let ExecOptions { concurrency, confirm, .. } = *options;
+        let body = ExecManyRequest { targets, concurrency, confirm, command };
         Ok(with_options(self.transport.post(&["api", "v1", "exec"]), options, None)?.json(&body))
     }
 }

@@ -24,6 +24,9 @@ pub struct ExecOptions {
     pub encoding: OutputEncoding,
     /// The most targets that run at the same time; 64 unless given.
     pub concurrency: Option<u32>,
+    /// The number of satellites that the caller expects of several targets. Another one gives `Unconfirmed`, and nothing is
+    /// stored.
+    pub confirm: Option<u64>,
 }
 
 /// The most characters of an idempotency key.

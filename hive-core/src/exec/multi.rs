@@ -45,11 +45,12 @@ impl Exec {
         work: Work,
         options: ExecOptions,
     ) -> Result<JobId> {
-        let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
+        let ExecOptions { idempotency_key, concurrency, confirm, encoding: _ } = options;
         let permission = Permission::SatellitesExec;
         // Somebody waits for it, as for a command of one satellite.
         let work = work.ranked(Rank::Immediate);
-        let request = JobRequest { targets, work, idempotency_key, concurrency, deadline_seconds: None, permission };
+        let request =
+            JobRequest { targets, work, idempotency_key, concurrency, confirm, deadline_seconds: None, permission };
         Ok(self.jobs.start(principal, request).await?.id)
     }
 }

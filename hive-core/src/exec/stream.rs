@@ -28,9 +28,10 @@ impl Exec {
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
         // A label makes a job also where one satellite has it: how many those are is known only later.
-        if let [Target::Id(_) | Target::Name(_)] = targets.as_slice() {
+        if targets.len() == 1 && targets.iter().all(Target::is_one) {
             let mut found = self.satellites.resolve(principal, &targets, &Permission::SatellitesExec).await?;
             if let Some(row) = found.pop() {
+                self.jobs.check_confirmed(1, options.confirm)?;
                 return self.stream_one(principal, row, work, options).await;
             }
         }

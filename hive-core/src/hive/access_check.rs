@@ -1,11 +1,14 @@
 //! Whether a principal may do something at all, apart from doing it. An edge asks before it tells a caller what is wrong with their
 //! input.
 
-use hive_wire::{ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId};
+use hive_wire::api::GroupRef;
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, GroupId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId,
+};
 
 use super::ActingHive;
 use crate::access::{Permission, ResourceScope, visible_scope};
-use crate::authorization::{authorize, authorize_action, forbidden, satellite_for};
+use crate::authorization::{authorize, authorize_action, forbidden, group_for, satellite_for};
 use crate::{Error, Result};
 
 /// What a permission is checked on.
@@ -28,6 +31,8 @@ pub enum AccessObject {
     Job(JobId),
     /// A session.
     Session(SessionId),
+    /// A group.
+    Group(GroupId),
     /// A team.
     Team(TeamId),
     /// A user.
@@ -68,6 +73,9 @@ impl ActingHive {
             AccessObject::Session(id) => {
                 let found = self.sessions().get(id).await?;
                 found.map(drop).ok_or_else(|| Error::SessionNotFound(id.to_string()))
+            }
+            AccessObject::Group(id) => {
+                group_for(services.store.as_ref(), principal, &GroupRef::Id(id), permission).await.map(drop)
             }
             AccessObject::Team(id) => {
                 authorize(principal, permission, ResourceScope::Team(id), || absent("team", &id))?;

@@ -10,7 +10,9 @@ use crate::access::{Permission, Principal, ResourceScope, Role};
 use crate::authorization::authorize_action;
 use crate::handle::ServiceHandle;
 use crate::satellites::SatelliteHeartbeat;
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
+use crate::{
+    AuditLogger, CommandRouter, DeviceRegistry, GroupManager, HiveApi, Identity, JobManager, Result, SessionManager,
+};
 
 /// The hive as `principal` may use it. Each service checks the permission in the call that needs it.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ impl HiveApi for ActingHive {
 
     fn jobs(&self) -> Arc<dyn JobManager> {
         Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().jobs))
+    }
+
+    fn groups(&self) -> Arc<dyn GroupManager> {
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().groups))
     }
 
     fn sessions(&self) -> Arc<dyn SessionManager> {

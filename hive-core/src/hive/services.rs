@@ -13,6 +13,7 @@ use crate::context::{DatabaseDisk, ServiceContext};
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::grants::AccessGrants;
+use crate::groups::Groups;
 use crate::housekeeping::{Concern, Housekeeping, PRUNE_INTERVAL};
 use crate::identity::auth_failures::AuthFailures;
 use crate::identity::configured_key::ConfiguredKey;
@@ -45,6 +46,7 @@ pub(crate) struct Services {
     pub(crate) links: Arc<Links>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) satellites: Arc<Satellites>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) exec: Arc<Exec>,
@@ -100,6 +102,7 @@ impl Services {
             telemetry.clone(),
             context.clone(),
         ));
+        let groups = Arc::new(Groups::new(&store, identity.clone(), satellites.clone(), context.clone()));
         let commands = Commands::new(&store, keys.clone(), auth_failures.clone(), links.clone(), context.clone());
         let commands = Arc::new(commands);
         let jobs = Arc::new(Jobs::new(
@@ -136,6 +139,7 @@ impl Services {
             links,
             telemetry,
             satellites,
+            groups,
             commands,
             jobs,
             exec,

@@ -5,6 +5,7 @@ mod clones;
 mod commands;
 mod digests;
 mod events;
+mod groups;
 mod lost;
 mod queue;
 mod reads;

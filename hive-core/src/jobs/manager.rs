@@ -13,6 +13,8 @@ pub struct JobOptions {
     pub idempotency_key: Option<String>,
     /// The most targets in flight at the same time; 64 unless given.
     pub concurrency: Option<u32>,
+    /// The number of satellites that the caller expects. Another one gives `Unconfirmed`, and nothing is stored.
+    pub confirm: Option<u64>,
     /// How long targets may wait for their turn, in seconds; a day unless given.
     pub deadline_seconds: Option<u32>,
 }
@@ -28,7 +30,8 @@ pub trait JobManager: Send + Sync {
     /// Stores a job and begins it.
     ///
     /// # Errors
-    /// `SatelliteNotFound` and `InvalidInput` where a target stands for no satellite.
+    /// `SatelliteNotFound`, `NotFound` (a group) and `InvalidInput` where a target stands for no satellite; `Unconfirmed` where
+    /// the targets are another number of satellites than was confirmed.
     async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job>;
     /// Returns a job; `None` where there is none, or one of its satellites is hidden from the caller.
     async fn get(&self, id: JobId) -> Result<Option<Job>>;

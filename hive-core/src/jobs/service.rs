@@ -23,10 +23,10 @@ use crate::{Error, Result, Subscription};
 #[async_trait]
 impl JobManager for ServiceHandle<Jobs> {
     async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
-        let JobOptions { idempotency_key, concurrency, deadline_seconds } = options;
+        let JobOptions { idempotency_key, concurrency, confirm, deadline_seconds } = options;
         let work = Work::exec(command)?;
         let permission = Permission::JobsRun;
-        let request = JobRequest { targets, work, idempotency_key, concurrency, deadline_seconds, permission };
+        let request = JobRequest { targets, work, idempotency_key, concurrency, confirm, deadline_seconds, permission };
         self.service.start(&self.principal, request).await.map(|row| self.view(row))
     }
 

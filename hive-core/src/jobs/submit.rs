@@ -32,6 +32,7 @@ pub(crate) struct JobRequest {
     pub(crate) work: Work,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) concurrency: Option<u32>,
+    pub(crate) confirm: Option<u64>,
     pub(crate) deadline_seconds: Option<u32>,
     /// The permission that the caller needs on each satellite.
     pub(crate) permission: Permission,
@@ -52,6 +53,7 @@ impl Jobs {
         let deadline_seconds = request.deadline_seconds.unwrap_or(DEFAULT_DEADLINE_SECONDS);
         check_range("deadline_seconds", deadline_seconds, 1, MAX_DEADLINE_SECONDS)?;
         let rows = self.satellites.resolve(principal, &request.targets, &request.permission).await?;
+        self.check_confirmed(rows.len(), request.confirm)?;
         let deadline_at = self.context.steady().plus(Duration::from_secs(deadline_seconds.into()));
         let (job, commands) = self.new_job(principal, &request, &rows, concurrency, deadline_at);
         let (id, row, targets) = (job.id, job_row(&job), job.targets.iter().map(new_target).collect::<Vec<_>>());
@@ -80,6 +82,14 @@ impl Jobs {
             }
             JobInsertOutcome::Conflict => Err(key_in_use()),
         }
+    }
+
+    /// Checks the number of satellites against the one that the caller confirmed.
+    pub(crate) fn check_confirmed(&self, satellites: usize, confirmed: Option<u64>) -> Result<()> {
+        let (satellites, confirm_above) = (satellites as u64, self.context.settings().confirm_jobs_above.into());
+        let is_large = confirm_above > 0 && satellites > confirm_above;
+        let is_confirmed = confirmed.map_or(!is_large, |confirmed| confirmed == satellites);
+        if is_confirmed { Ok(()) } else { Err(Error::Unconfirmed { satellites, confirmed, confirm_above }) }
     }
 
     /// Gives a job that was just stored its driver. The plan is built from what was inserted: reading it back would cost as much

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::SatelliteId;
-use hive_wire::api::{EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{
+    EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate, TagCount, TagFilter,
+};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use secrecy::SecretString;
 
@@ -40,6 +42,9 @@ pub trait DeviceRegistry: Send + Sync {
 
     /// Lists the satellites that carry a tag.
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
+
+    /// Lists the tags of satellites that the caller sees, by their text, each with the number of these satellites.
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>>;
 
     /// Subscribes to what happens to satellites the caller may see: from now on, or behind the position of an item that the
     /// caller got before. A satellite that goes to a team the caller is not in is reported as removed.

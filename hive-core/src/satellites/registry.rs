@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::agent::{ToAgent, close};
-use hive_wire::api::{AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{
+    AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate, TagCount, TagFilter,
+};
 use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_wire::{SatelliteId, TeamId};
@@ -22,7 +24,7 @@ use crate::events::EventSubject;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
 use crate::satellites::DeviceRegistry;
-use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, StoreError};
+use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, StoreError, TagListQuery};
 use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, EventItem, Result, Subscription};
 
@@ -67,6 +69,13 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         Ok(self.service.views(rows).await)
     }
 
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>> {
+        let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
+        let query = TagListQuery { visible, team_id: filter.team, search: filter.search };
+        let (items, total) = self.service.store.satellite_tag_list(&query, row_range(page)?).await?;
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {
         self.service.events.subscribe(&self.principal, after).await
     }
@@ -102,6 +111,7 @@ impl Satellites {
             search: filter.search,
             team_id: filter.team_id,
             ids: None,
+            selection: None,
         };
         let (items, total) = match filter.online {
             None => {
@@ -123,6 +133,12 @@ impl Satellites {
             }
         };
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+
+    /// Returns a page of the satellites that match, by name.
+    pub(crate) async fn page_matching(&self, query: &SatelliteQuery, page: PageRequest) -> Result<Page<Satellite>> {
+        let (rows, total) = self.store.satellite_list(query, row_range(page)?).await?;
+        Ok(Page { items: self.views(rows).await, total, page: page.page, per_page: page.per_page })
     }
 
     /// Returns all satellites that match, by name. It reads their rows in parts, so that the descriptions of thousands of

@@ -9,8 +9,8 @@ use hive_wire::{SatelliteId, SatelliteName};
 use super::Satellites;
 use super::registry::ROWS_AT_ONCE;
 use crate::access::{Permission, Principal, Resource, visible_scope};
-use crate::authorization::authorize;
-use crate::store::{SatelliteQuery, SatelliteRow};
+use crate::authorization::{authorize, group_for};
+use crate::store::{SatelliteQuery, SatelliteRow, SatelliteSelection};
 use crate::{Error, Result};
 
 /// The most targets of a request; a label, or `all`, stands for any number of satellites.
@@ -54,7 +54,7 @@ impl Satellites {
             match target {
                 Target::Id(id) => ids.push(*id),
                 Target::Name(name) => names.push(name.clone()),
-                Target::All | Target::Tag(_) => {}
+                Target::All | Target::Tag(_) | Target::Query(_) | Target::Group(_) => {}
             }
         }
         let mut named = NamedSatellites::default();
@@ -77,25 +77,32 @@ impl Satellites {
     ) -> Result<Vec<SatelliteRow>> {
         // A target that cannot be written as text cannot be asked for by a remote caller either.
         target.to_string().parse::<Target>().map_err(|error| Error::invalid("targets", error.to_string()))?;
+        let visible = || SatelliteQuery::visible_to(visible_scope(principal, permission));
         match target {
-            Target::All => self.usable(principal, Vec::new(), permission).await,
-            Target::Tag(tag) => self.usable(principal, vec![tag.clone()], permission).await,
+            Target::All => self.activated(visible()).await,
+            Target::Tag(tag) => {
+                let tags = vec![tag.clone()];
+                self.activated(SatelliteQuery { tags, ..visible() }).await
+            }
+            Target::Query(query) => {
+                let selection = Some(SatelliteSelection::of_query(query.clone()));
+                self.rows_matching(&SatelliteQuery { selection, ..visible() }).await
+            }
+            Target::Group(group) => {
+                let group = group_for(self.group_store.as_ref(), principal, group, permission).await?;
+                let (team_id, selection) = (group.team_id, Some(SatelliteSelection::of_group(&group)));
+                self.rows_matching(&SatelliteQuery { team_id, selection, ..visible() }).await
+            }
             // A hidden one is named as the caller named it: the caller must not learn its id.
             Target::Id(id) => allowed(principal, named.by_id.get(id), permission, id).map(|row| vec![row]),
             Target::Name(name) => allowed(principal, named.by_name.get(name), permission, name).map(|row| vec![row]),
         }
     }
 
-    async fn usable(
-        &self,
-        principal: &Principal,
-        tags: Vec<String>,
-        permission: &Permission,
-    ) -> Result<Vec<SatelliteRow>> {
-        let mut query = SatelliteQuery::visible_to(visible_scope(principal, permission));
-        query.tags = tags;
+    /// Returns what matches and was activated once. One in maintenance is a target that is not run. One that was never activated
+    /// is no part of the fleet yet.
+    async fn activated(&self, query: SatelliteQuery) -> Result<Vec<SatelliteRow>> {
         let mut rows = self.rows_matching(&query).await?;
-        // One in maintenance is a target that is not run. One that was never activated is no part of the fleet yet.
         rows.retain(|row| row.status != SatelliteStatus::Inactive);
         Ok(rows)
     }

@@ -4,25 +4,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{
-    AuditEntry, AuditQuery, AuditVerification, CommandType, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember,
-    User,
+    AuditEntry, AuditQuery, AuditVerification, CommandType, Group, RegistrationTokenInfo, SessionEnd, Size, TagCount,
+    Team, TeamMember, User,
 };
 use hive_wire::{
-    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
-    UserId,
+    ApiKeyId, AuditId, CommandId, GroupId, GroupName, JobId, RegistrationTokenId, SatelliteId, SatelliteName,
+    SessionId, TeamId, Timestamp, UserId,
 };
 
 use crate::access::{Role, VisibleScope};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
-    CommandStore, Delivery, Fingerprints, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow,
-    JobStore, JobTargetRow, JournalPosition, JournalRow, KeyRotation, Losses, NeededRoles, NewCommand, NewJob,
-    NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage,
-    QueuedCommandRow, RegisterOutcome, RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore,
-    RowRange, SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
-    SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore,
-    UserUpdateOutcome,
+    CommandStore, Delivery, Fingerprints, GroupPatch, GroupQuery, GroupStore, HiveRow, HiveStore, IdempotencyKey,
+    JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow, KeyRotation, Losses,
+    NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, OpenCommandCount,
+    OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry, RegistrationTokenRow,
+    RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription, SatelliteKeyRow, SatellitePatch,
+    SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult,
+    TagListQuery, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -122,6 +122,7 @@ layer! {
         satellite_find_many(names: &[SatelliteName]) -> Vec<SatelliteRow>;
         satellite_list(query: &SatelliteQuery, range: RowRange) -> (Vec<SatelliteRow>, u64);
         satellite_list_ids(query: &SatelliteQuery) -> Vec<SatelliteId>;
+        satellite_tag_list(query: &TagListQuery, range: RowRange) -> (Vec<TagCount>, u64);
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
@@ -133,6 +134,14 @@ layer! {
         satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
         satellite_journal_advance(positions: Vec<JournalPosition>) -> ();
         satellite_conflict(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
+    }
+    GroupStore {
+        group_create(group: Group, members: Vec<SatelliteId>, audit: AuditDraft) -> ();
+        group_get(id: GroupId) -> Option<Group>;
+        group_find(name: &GroupName) -> Vec<Group>;
+        group_list(query: &GroupQuery, range: RowRange) -> (Vec<Group>, u64);
+        group_update(id: GroupId, patch: GroupPatch, audit: AuditDraft) -> Option<Group>;
+        group_remove(id: GroupId, audit: AuditDraft) -> bool;
     }
     CommandStore {
         command_insert(commands: Vec<NewCommand>, idempotency: Option<IdempotencyKey>, audit: AuditDraft) -> CommandInsertOutcome;

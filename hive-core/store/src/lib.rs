@@ -16,6 +16,7 @@
 // The stores of each kind of thing, with their rows.
 pub mod audit;
 mod commands;
+mod groups;
 mod hive;
 mod identity;
 mod jobs;
@@ -58,6 +59,7 @@ pub use commands::{
 pub use database::{Database, InvalidDatabase};
 pub use disk::{DiskError, DiskFault};
 pub use error::{BoxError, StoreError, StoreResult};
+pub use groups::{GroupPatch, GroupQuery, GroupStore, SatelliteSelection};
 pub use hive::{Fingerprints, HiveRow, HiveStore};
 pub use identity::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, CancelledCommand, IdentityStore, KeyRotation, Losses, NeededRoles, NewUserRow,
@@ -70,7 +72,7 @@ pub use retention::{AuditRange, RetentionStore};
 pub use row_range::RowRange;
 pub use satellites::{
     Assignment, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry,
-    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
+    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, TagListQuery,
 };
 pub use sessions::{NewSession, SessionQuery, SessionRow, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -97,6 +99,7 @@ pub use telemetry::{HeartbeatRow, MAX_GLOBAL_HEARTBEATS, MAX_TEAM_HEARTBEATS, Te
 pub trait Store:
     HiveStore
     + SatelliteStore
+    + GroupStore
     + CommandStore
     + JobStore
     + SessionStore
@@ -110,6 +113,7 @@ pub trait Store:
 impl<T> Store for T where
     T: HiveStore
         + SatelliteStore
+        + GroupStore
         + CommandStore
         + JobStore
         + SessionStore

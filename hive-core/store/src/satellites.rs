@@ -4,6 +4,7 @@ mod registration;
 mod rows;
 
 use async_trait::async_trait;
+use hive_wire::api::TagCount;
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 
 use crate::audit::AuditDraft;
@@ -12,7 +13,7 @@ use crate::{RowRange, StoreResult};
 pub use registration::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry};
 pub use rows::{
     Assignment, JournalPosition, JournalRow, OpenWork, SatelliteDescription, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow,
+    SatelliteQuery, SatelliteRow, TagListQuery,
 };
 
 /// Satellites. Methods skip removed ones, unless they say otherwise.
@@ -55,6 +56,8 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)>;
     /// Lists the ids of satellites by name. It reads no more of them.
     async fn satellite_list_ids(&self, query: &SatelliteQuery) -> StoreResult<Vec<SatelliteId>>;
+    /// Lists tags by their text, each with the number of satellites that have it, and returns the total.
+    async fn satellite_tag_list(&self, query: &TagListQuery, range: RowRange) -> StoreResult<(Vec<TagCount>, u64)>;
     /// Changes a satellite. Fails with `Taken` if another satellite has the new name.
     ///
     /// An assignment to another team replaces the key, keeps the previous one as superseded, and ends what is open on the
@@ -66,7 +69,7 @@ pub trait SatelliteStore: Send + Sync {
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
     /// Removes a satellite, deletes its key, and ends what is open on it: queued commands as cancelled, delivered ones as
-    /// `outcome_unknown`, sessions as killed. The audit record counts them in `ended`. False if there is no such satellite.
+    /// `outcome_unknown`, sessions as killed. It is listed by no group any more. The audit record counts what ended in `ended`. False if there is no such satellite.
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
     /// Activates an inactive satellite. True for the one caller that did it, whose audit record is written.
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;

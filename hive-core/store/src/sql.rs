@@ -14,6 +14,7 @@
 
 mod audit;
 mod commands;
+mod groups;
 mod hive;
 mod idempotency;
 mod identity;

@@ -5,11 +5,13 @@ mod command;
 mod command_end;
 mod event;
 mod exec_body;
+mod group;
 mod identity;
 mod job;
 mod query;
 mod satellite;
 mod session;
+mod target;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +25,14 @@ pub use audit::{
     ChainFault,
 };
 pub use command::{
-    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT, OutputEncoding,
-    PowerRequest, Priority, Target, TargetStatus,
+    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, MAX_IN_FLIGHT, OutputEncoding, PowerRequest,
+    Priority, TargetStatus,
 };
 pub use event::{EventCursor, EventCursorError, Resync};
+pub use group::{
+    ExecGroupRequest, Group, GroupCreate, GroupDetails, GroupFilter, GroupRef, GroupUpdate, MAX_GROUP_MEMBERS,
+    TagCount, TagFilter,
+};
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword,
     NewRegistrationToken, NewUser, PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo,
@@ -38,6 +44,7 @@ pub use query::{
 };
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};
+pub use target::{InvalidTarget, Target};
 
 /// A successful answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -88,6 +88,16 @@ impl fmt::Display for GroupName {
     }
 }
 
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    GroupName => crate::schema::text()
+        .description(Some("The name of a group. It never has the form of an id."))
+        .min_length(Some(1))
+        .max_length(Some(MAX_LEN))
+        .pattern(Some("^[a-z0-9_-]+$"))
+        .examples(["web"]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -184,3 +184,12 @@ impl From<TagQuery> for String {
         query.to_string()
     }
 }
+
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    TagQuery => crate::schema::text()
+        .description(Some("A query of tags, with `AND`, `OR`, `NOT`, parentheses and `all`."))
+        .min_length(Some(1))
+        .max_length(Some(MAX_CHARS))
+        .examples(["production AND (web OR api) AND NOT canary"]);
+}

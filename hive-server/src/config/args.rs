@@ -45,6 +45,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     queues: QueueArgs,
     #[command(flatten)]
+    jobs: JobArgs,
+    #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
     limits: LimitArgs,
@@ -77,6 +79,7 @@ impl ServeArgs {
         replace(&mut settings.return_rate, self.limits.handshake_rate.filter(|rate| *rate > 0));
         replace(&mut settings.max_queue_per_satellite, self.queues.max_queue_per_satellite);
         replace(&mut settings.max_open_per_caller, self.queues.max_open_per_caller);
+        replace(&mut settings.confirm_jobs_above, self.jobs.confirm_jobs_above);
         replace(&mut settings.max_sessions_per_satellite, sessions.max_sessions_per_agent);
         replace(&mut settings.session_linger, sessions.session_linger);
         replace(&mut settings.session_idle_timeout, sessions.session_idle_timeout.map(|timeout| timeout.0));
@@ -102,6 +105,13 @@ struct QueueArgs {
     /// The most open commands of one caller, not counting jobs; more are refused with 429
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_open_per_caller: Option<u32>,
+}
+
+#[derive(Args)]
+struct JobArgs {
+    /// The number of satellites above which a request has to state it (confirm); 0 if it never has to
+    #[arg(long, env = "HIVE_JOBS__CONFIRM_ABOVE", value_name = "NUMBER")]
+    confirm_jobs_above: Option<u32>,
 }
 
 #[derive(Args)]

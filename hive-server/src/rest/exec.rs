@@ -5,15 +5,15 @@ mod params;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use hive_core::Error;
 use hive_core::access::Permission;
-use hive_core::commands::ExecOptions;
 use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult, PowerRequest, Target};
 use hive_core::wire::{CommandId, ErrorCode, SatelliteId};
+use hive_core::{ActingHive, Error};
 use serde::Serialize;
 use serde_json::json;
 
-use self::params::{ExecParams, ResponseMode};
+pub(super) use self::params::ExecParams;
+use self::params::ResponseMode;
 use super::targets::parse_targets;
 use super::{ApiResult, ok, output, sse};
 use crate::auth::Authenticated;
@@ -23,7 +23,7 @@ use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 
 /// What running a command may fail with.
-const ERRORS: [ErrorCode; 8] = [
+pub(super) const ERRORS: [ErrorCode; 8] = [
     ErrorCode::SatelliteNotFound,
     ErrorCode::SatelliteInactive,
     ErrorCode::SatelliteOffline,
@@ -34,7 +34,7 @@ const ERRORS: [ErrorCode; 8] = [
     ErrorCode::Unsupported,
 ];
 
-const KEY: &str =
+pub(super) const KEY: &str =
     "A text of the caller's that names the request: the same key gives the same command, also while it runs.";
 
 pub(super) fn routes() -> Routes<AppState> {
@@ -119,23 +119,33 @@ pub(super) async fn one(
 pub(super) async fn many(
     State(state): State<AppState>,
     Authenticated(hive): Authenticated,
-    ExecParams { mode, options }: ExecParams,
+    params: ExecParams,
     Body(request): Body<ExecManyRequest>,
 ) -> Result<Response, HttpError> {
-    let targets = parse_targets(&request.targets)?;
-    let options = ExecOptions { concurrency: request.concurrency, ..options };
+    let ExecManyRequest { targets, concurrency, confirm, command } = request;
+    run_many(&state, &hive, parse_targets(&targets)?, command, params.limited(concurrency, confirm)).await
+}
+
+/// Runs a command on several targets, and answers as the caller wants it.
+pub(super) async fn run_many(
+    state: &AppState,
+    hive: &ActingHive,
+    targets: Vec<Target>,
+    command: ExecCommand,
+    ExecParams { mode, options }: ExecParams,
+) -> Result<Response, HttpError> {
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
-            let reports = hive.commands().exec_multi_reports(targets, request.command, options).await?;
+            let reports = hive.commands().exec_multi_reports(targets, command, options).await?;
             Ok(output::reports(&reports, encoding)?)
         }
         ResponseMode::Queue => {
             Err(Error::invalid("wait", "cannot be false for several targets; create a job instead").into())
         }
         ResponseMode::Stream => {
-            let events = hive.commands().exec_stream(targets, request.command, options).await?;
-            Ok(sse::stream(&state, events, event_name))
+            let events = hive.commands().exec_stream(targets, command, options).await?;
+            Ok(sse::stream(state, events, event_name))
         }
     }
 }

@@ -75,8 +75,9 @@ pub(super) async fn submit(
     headers: HeaderMap,
     Body(job): Body<JobCreate>,
 ) -> CreatedResult<Job> {
-    let JobCreate { targets, concurrency, deadline_seconds, command } = job;
-    let options = JobOptions { idempotency_key: idempotency_key(&headers), concurrency, deadline_seconds };
+    let JobCreate { targets, concurrency, confirm, deadline_seconds, command } = job;
+    let idempotency_key = idempotency_key(&headers);
+    let options = JobOptions { idempotency_key, concurrency, confirm, deadline_seconds };
     let job = hive.jobs().submit(parse_targets(&targets)?, command, options).await?;
     // 202 and not 201: the job continues after the response (RFC 9110, section 15.3.3).
     Ok((StatusCode::ACCEPTED, ok(job)))

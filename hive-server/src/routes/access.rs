@@ -39,6 +39,8 @@ pub(crate) enum Reach {
     Job,
     /// The session in the path.
     Session,
+    /// The group in the path.
+    Group,
     /// The team in the path.
     Team,
     /// The user in the path.
@@ -81,6 +83,7 @@ impl Reach {
             Self::Command => "command",
             Self::Job => "job",
             Self::Session => "session",
+            Self::Group => "group",
             Self::Team => "team",
             Self::User => "user",
             Self::ApiKey => "api_key",
@@ -106,6 +109,7 @@ impl Reach {
             Self::Command => id.parse().ok().map(AccessObject::Command),
             Self::Job => id.parse().ok().map(AccessObject::Job),
             Self::Session => id.parse().ok().map(AccessObject::Session),
+            Self::Group => id.parse().ok().map(AccessObject::Group),
             Self::Team => id.parse().ok().map(AccessObject::Team),
             Self::User => id.parse().ok().map(AccessObject::User),
             Self::ApiKey => id.parse().ok().map(AccessObject::ApiKey),

@@ -71,6 +71,7 @@ impl Operation {
             "CommandId" => "cmd",
             "JobId" => "job",
             "SessionId" => "sess",
+            "GroupId" => "grp",
             "TeamId" => "team",
             "UserId" => "usr",
             "ApiKeyId" => "key",

@@ -79,6 +79,7 @@ async fn objects(hive: &TestHive, satellite: &TestSatellite, team: &str) -> Vec<
     let job = admin.post("/api/v1/jobs", &json!({ "targets": ["all"], "command": "true" })).await.data();
     let session = admin.post("/api/v1/sessions", &json!({ "satellite_id": satellite.id() })).await.data();
     let token = admin.post("/api/v1/registration-tokens", &json!({ "scope": "team", "team_id": team })).await.data();
+    let group = admin.post("/api/v1/groups", &json!({ "name": "web", "team_id": team, "query": "web" })).await.data();
     let user = admin.post("/api/v1/users", &json!({ "username": "ulf" })).await.data();
     let key = admin.post("/api/v1/api-keys", &json!({ "name": "ci" })).await.data();
     let records = admin.get(&format!("/api/v1/audit/logs?satellite_id={}", satellite.id())).await.data();
@@ -89,6 +90,7 @@ async fn objects(hive: &TestHive, satellite: &TestSatellite, team: &str) -> Vec<
         ("JobId", id(&job)),
         ("SessionId", id(&session)),
         ("RegistrationTokenId", id(&token)),
+        ("GroupId", id(&group)),
         ("UserId", id(&user["user"])),
         ("ApiKeyId", id(&key["info"])),
         ("AuditId", id(&records[0])),

@@ -31,6 +31,7 @@
 mod audit;
 mod commands;
 mod fixture;
+mod groups;
 mod hive;
 mod identity;
 mod jobs;
@@ -173,7 +174,24 @@ pub async fn check_all(store: Arc<dyn Store>) {
         audit::records_are_found_by_their_fields,
         audit::records_of_other_teams_are_hidden,
     );
+    check_groups(fixture).await;
     check_retention(fixture).await;
+}
+
+/// Checks groups, and the tags of satellites.
+async fn check_groups(fixture: &Fixture) {
+    run!(
+        fixture,
+        groups::a_group_reads_back_as_it_was_stored,
+        groups::a_group_name_is_taken_once_in_a_team,
+        groups::an_update_of_a_group_changes_what_it_names,
+        groups::a_group_is_removed_once,
+        groups::a_removed_satellite_is_in_no_group,
+        groups::groups_are_listed_by_name_and_by_team,
+        groups::a_selection_is_the_listed_and_those_of_the_query,
+        groups::a_query_selects_what_its_rules_say,
+        groups::tags_are_counted_by_what_is_visible,
+    );
 }
 
 /// Checks the deletion of old rows.

@@ -103,6 +103,12 @@ actions! {
     TeamMemberPut = "team.member_put" on ["team"];
     /// A user was removed from a team.
     TeamMemberRemove = "team.member_remove" on ["team"];
+    /// A group of satellites was created.
+    GroupCreate = "group.create" on ["group"];
+    /// The name, the query or the members of a group were changed.
+    GroupUpdate = "group.update" on ["group"];
+    /// A group was removed.
+    GroupRemove = "group.remove" on ["group"];
     /// An API key was created.
     ApiKeyCreate = "api_key.create" on ["api_key"];
     /// An API key got a new secret.

@@ -11,7 +11,7 @@ use crate::sql::{Connection, Row, Statement, Value};
 use crate::{StoreError, StoreResult};
 
 /// All tables of the hive. A table comes after those that it refers to, because foreign keys are checked on restore.
-pub(super) const TABLES: [&str; 18] = [
+pub(super) const TABLES: [&str; 20] = [
     "hive",
     "teams",
     "users",
@@ -21,6 +21,8 @@ pub(super) const TABLES: [&str; 18] = [
     "registration_tokens",
     "satellites",
     "satellite_tags",
+    "satellite_groups",
+    "satellite_group_members",
     "superseded_keys",
     "satellite_commands",
     "command_output",

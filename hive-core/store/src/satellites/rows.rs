@@ -4,6 +4,7 @@ use hive_wire::agent::SystemInfo;
 use hive_wire::api::SatelliteStatus;
 use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
+use crate::SatelliteSelection;
 use crate::access::VisibleScope;
 
 /// A stored satellite.
@@ -98,13 +99,26 @@ pub struct SatelliteQuery {
     pub team_id: Option<TeamId>,
     /// Only these satellites. One call takes up to 1,000 ids.
     pub ids: Option<Vec<SatelliteId>>,
+    /// Only satellites that a group lists or a query selects.
+    pub selection: Option<SatelliteSelection>,
 }
 
 impl SatelliteQuery {
     /// All satellites in visible.
     pub fn visible_to(visible: VisibleScope) -> Self {
-        Self { visible, status: None, tags: Vec::new(), search: None, team_id: None, ids: None }
+        Self { visible, status: None, tags: Vec::new(), search: None, team_id: None, ids: None, selection: None }
     }
+}
+
+/// A filter for tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagListQuery {
+    /// Only tags of satellites in visible.
+    pub visible: VisibleScope,
+    /// Only tags of satellites of this team.
+    pub team_id: Option<TeamId>,
+    /// Only tags that contain this text. There are no wildcards.
+    pub search: Option<String>,
 }
 
 /// A change of a satellite. `None` keeps the value.

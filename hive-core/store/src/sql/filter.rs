@@ -97,6 +97,11 @@ impl Filter {
         self.and_raw(&format!("NOT EXISTS ({unselected} NOT IN ({selected}))"))
     }
 
+    /// Binds a text, and returns its placeholder.
+    pub(super) fn bind(&mut self, text: impl ToString) -> String {
+        self.bind_all([text])
+    }
+
     /// Binds values, and returns their placeholders.
     fn bind_all(&mut self, values: impl IntoIterator<Item = impl ToString>) -> String {
         let first = self.values.len();

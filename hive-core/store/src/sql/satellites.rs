@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
-use hive_wire::api::CommandStatus;
+use hive_wire::api::{CommandStatus, TagCount};
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use serde_json::{Map, Value as Json};
 
@@ -21,6 +21,7 @@ use crate::audit::AuditDraft;
 use crate::{
     JournalPosition, JournalRow, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
     SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
+    TagListQuery,
 };
 
 #[async_trait]
@@ -76,6 +77,21 @@ impl SatelliteStore for SqlStore {
         self.fetch_all(list).await?.iter().map(|row| row.parse("id")).collect()
     }
 
+    async fn satellite_tag_list(&self, query: &TagListQuery, range: RowRange) -> StoreResult<(Vec<TagCount>, u64)> {
+        let TagListQuery { visible, team_id, search } = query;
+        let mut filter = Filter::default();
+        filter
+            .and_raw("s.deleted_at IS NULL")
+            .visible_to("s.team_id", Some("s.id"), visible)
+            .and_text("s.team_id = ?", *team_id);
+        filter.and_text(r"LOWER(t.tag) LIKE LOWER(?) ESCAPE '\'", search.as_deref().map(like_pattern));
+        let page = " GROUP BY t.tag ORDER BY t.tag LIMIT ? OFFSET ?";
+        let list = filter.statement(statements::TAG_LIST, page, &range.values());
+        let total = self.fetch_total(filter.statement(statements::TAG_COUNT, "", &[])).await?;
+        let read = |row: &Row| Ok(TagCount { tag: row.text("tag")?, satellites: row.number("satellites")? });
+        Ok((self.fetch_all(list).await?.iter().map(read).collect::<StoreResult<_>>()?, total))
+    }
+
     async fn satellite_update(
         &self,
         id: SatelliteId,
@@ -91,6 +107,7 @@ impl SatelliteStore for SqlStore {
                 if transaction.execute(Statement::new(statements::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
+                transaction.execute(Statement::new(statements::SATELLITE_GROUPS_LEAVE).text(id)).await?;
                 // Whether the satellite still runs them cannot be known any more.
                 let delivered = CommandStatus::OutcomeUnknown;
                 let ended = end_open_work(transaction, id, delivered, "the satellite was removed", now).await?;
@@ -203,7 +220,7 @@ impl SqlStore {
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
-    let SatelliteQuery { visible, status, tags, search, team_id, ids } = query;
+    let SatelliteQuery { visible, status, tags, search, team_id, ids, selection } = query;
     let mut filter = Filter::default();
     filter
         .and_raw("s.deleted_at IS NULL")
@@ -220,6 +237,9 @@ fn filter(query: &SatelliteQuery) -> Filter {
     );
     if let Some(ids) = ids {
         filter.one_of("s.id", ids);
+    }
+    if let Some(selection) = selection {
+        filter.selected_by(selection);
     }
     filter
 }

@@ -17,6 +17,7 @@ macro_rules! counted {
 
 mod audit;
 mod commands;
+mod groups;
 mod idempotency;
 mod identity;
 mod jobs;
@@ -31,6 +32,7 @@ mod telemetry;
 
 pub(super) use audit::*;
 pub(super) use commands::*;
+pub(super) use groups::*;
 pub(super) use idempotency::*;
 pub(super) use identity::*;
 pub(super) use jobs::*;

@@ -118,11 +118,14 @@ impl ExecCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ExecBody")]
 pub struct ExecManyRequest {
-    /// Ids, names, `tag:x` or `all`.
+    /// Ids, names, `tag:x`, `group:x`, `query:…` or `all`.
     pub targets: Vec<String>,
     /// The most that run at the same time; 64 unless given, at most [`MAX_IN_FLIGHT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// The number of satellites that the caller expects. Where the targets are another number, nothing is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
     /// What to run.
     #[serde(flatten)]
     pub command: ExecCommand,
@@ -132,13 +135,13 @@ impl TryFrom<ExecBody> for ExecManyRequest {
     type Error = UnknownField;
 
     fn try_from(body: ExecBody) -> Result<Self, UnknownField> {
-        let ExecBody { concurrency, deadline_seconds, .. } = body;
+        let ExecBody { concurrency, confirm, deadline_seconds, .. } = body;
         // `ExecBody` reads the fields of a job too. A call that waits has no deadline.
         if deadline_seconds.is_some() {
             return Err(UnknownField("deadline_seconds"));
         }
         let (targets, command) = body.parts()?;
-        Ok(Self { targets, concurrency, command })
+        Ok(Self { targets, concurrency, confirm, command })
     }
 }
 
@@ -321,50 +324,6 @@ pub enum OutputEncoding {
     Lossy,
     /// As base64, exact.
     Base64,
-}
-
-/// A target of a command: one satellite, or a group of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// All satellites that the caller may use and that were activated once, including those in maintenance.
-    All,
-    /// All of them with this tag.
-    Tag(String),
-    /// The satellite with this id.
-    Id(SatelliteId),
-    /// The satellite with this name.
-    Name(SatelliteName),
-}
-
-/// A text that is not a target.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no target: give all, tag:x, a satellite's id or its name")]
-pub struct InvalidTarget(String);
-
-impl std::str::FromStr for Target {
-    type Err = InvalidTarget;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let refused = || InvalidTarget(text.chars().take(64).collect());
-        match text.strip_prefix("tag:") {
-            Some("") => Err(refused()),
-            Some(tag) => Ok(Self::Tag(tag.to_owned())),
-            None if text == "all" => Ok(Self::All),
-            // The id first: every id also has the form of a name.
-            None => text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name)).map_err(|_| refused()),
-        }
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Tag(tag) => write!(f, "tag:{tag}"),
-            Self::Id(id) => write!(f, "{id}"),
-            Self::Name(name) => write!(f, "{name}"),
-        }
-    }
 }
 
 #[cfg(feature = "openapi")]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::api::{ExecCommand, Priority};
@@ -17,9 +17,10 @@ use crate::open::known_opt;
 /// A command and its targets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-pub(super) struct ExecBody {
-    targets: Vec<String>,
+pub(super) struct ExecBody<T = Vec<String>> {
+    targets: T,
     pub(super) concurrency: Option<u32>,
+    pub(super) confirm: Option<u64>,
     pub(super) deadline_seconds: Option<u32>,
     command: CommandField,
     args: Option<Vec<String>>,
@@ -38,12 +39,26 @@ pub(super) struct ExecBody {
 #[error("unknown field `{0}`")]
 pub(super) struct UnknownField(pub(super) &'static str);
 
-impl ExecBody {
+/// In the place of targets: a body that has none, because its path names the group.
+pub(super) struct NoTargets;
+
+impl<'de> Deserialize<'de> for NoTargets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A missing field is read as an option that is not there.
+        match Option::<IgnoredAny>::deserialize(deserializer)? {
+            None => Ok(Self),
+            Some(_) => Err(D::Error::custom("unknown field `targets`: the satellites are those of the group")),
+        }
+    }
+}
+
+impl<T> ExecBody<T> {
     /// Returns the targets and the command, from either form.
-    pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), UnknownField> {
+    pub(super) fn parts(self) -> Result<(T, ExecCommand), UnknownField> {
         let Self {
             targets,
             concurrency: _,
+            confirm: _,
             deadline_seconds: _,
             command,
             args,
@@ -117,11 +132,11 @@ mod schemas {
     use utoipa::openapi::{Ref, RefOr};
     use utoipa::{PartialSchema, ToSchema};
 
-    use crate::api::{ExecCommand, ExecManyRequest, JobCreate, MAX_IN_FLIGHT};
+    use crate::api::{ExecCommand, ExecGroupRequest, ExecManyRequest, JobCreate, MAX_IN_FLIGHT};
     use crate::schema::{Collected, add, text};
 
-    /// The body of a command for several satellites: the fields of the command beside the targets, or in an object under `command`.
-    fn with_targets(description: &str, own: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+    /// The body of a command for several satellites: the fields of the command beside these, or in an object under `command`.
+    fn body(description: &str, own: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
         let RefOr::T(Schema::Object(mut body)) = ExecCommand::schema() else {
             unreachable!("the derived schema of a struct is an object")
         };
@@ -134,12 +149,24 @@ mod schemas {
             .item(Ref::from_schema_name(ExecCommand::name()));
         body.properties.insert("command".to_owned(), command.into());
         body.properties.extend(own.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+        body.into()
+    }
+
+    /// The same, with the targets.
+    fn with_targets(description: &str, own: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
+        let own = own.into_iter().chain([("targets", targets())]);
+        let RefOr::T(Schema::Object(mut body)) = body(description, own) else {
+            unreachable!("the body of a command is an object")
+        };
         body.required.push("targets".to_owned());
         body.into()
     }
 
     fn targets() -> RefOr<Schema> {
-        ArrayBuilder::new().items(text()).description(Some("Ids, names, `tag:x` or `all`.")).into()
+        ArrayBuilder::new()
+            .items(text())
+            .description(Some("Ids, names, `tag:x`, `group:x`, `query:…` or `all`."))
+            .into()
     }
 
     fn concurrency() -> RefOr<Schema> {
@@ -148,9 +175,27 @@ mod schemas {
         number.minimum(Some(1)).maximum(Some(MAX_IN_FLIGHT as isize)).description(Some(description)).into()
     }
 
+    fn confirm() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null]));
+        let description = "The number of satellites that the caller expects. Where there are another number, nothing is stored (409).";
+        number.minimum(Some(0)).description(Some(description)).into()
+    }
+
+    impl PartialSchema for ExecGroupRequest {
+        fn schema() -> RefOr<Schema> {
+            body("A command for the satellites of a group.", [("concurrency", concurrency()), ("confirm", confirm())])
+        }
+    }
+
+    impl ToSchema for ExecGroupRequest {
+        fn schemas(schemas: &mut Collected) {
+            add::<ExecCommand>(schemas);
+        }
+    }
+
     impl PartialSchema for ExecManyRequest {
         fn schema() -> RefOr<Schema> {
-            let own = [("targets", targets()), ("concurrency", concurrency())];
+            let own = [("concurrency", concurrency()), ("confirm", confirm())];
             with_targets("A command for several satellites.", own)
         }
     }
@@ -167,7 +212,7 @@ mod schemas {
                 ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).minimum(Some(1));
             let deadline =
                 number.description(Some("How long targets may wait for their turn, in seconds; a day unless given."));
-            let own = [("targets", targets()), ("concurrency", concurrency()), ("deadline_seconds", deadline.into())];
+            let own = [("concurrency", concurrency()), ("confirm", confirm()), ("deadline_seconds", deadline.into())];
             with_targets("The request to start a job.", own)
         }
     }

@@ -18,11 +18,14 @@ use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ExecBody")]
 pub struct JobCreate {
-    /// Ids, names, `tag:x` or `all`.
+    /// Ids, names, `tag:x`, `group:x`, `query:…` or `all`.
     pub targets: Vec<String>,
     /// The most that run at the same time; 64 unless given, at most [`MAX_IN_FLIGHT`](super::MAX_IN_FLIGHT).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// The number of satellites that the caller expects. Where the targets are another number, nothing is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
     /// How long targets may wait for their turn, in seconds; a day unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u32>,
@@ -35,9 +38,9 @@ impl TryFrom<ExecBody> for JobCreate {
     type Error = UnknownField;
 
     fn try_from(body: ExecBody) -> Result<Self, UnknownField> {
-        let ExecBody { concurrency, deadline_seconds, .. } = body;
+        let ExecBody { concurrency, confirm, deadline_seconds, .. } = body;
         let (targets, command) = body.parts()?;
-        Ok(Self { targets, concurrency, deadline_seconds, command })
+        Ok(Self { targets, concurrency, confirm, deadline_seconds, command })
     }
 }
 
@@ -223,10 +226,11 @@ mod tests {
 
     #[test]
     fn a_command_stands_beside_its_targets_or_by_itself() {
-        let beside = read(r#"{"targets":["all"],"command":"uptime","cwd":"/","concurrency":2}"#).unwrap();
-        let itself = read(r#"{"targets":["all"],"command":{"command":"uptime","cwd":"/"},"concurrency":2}"#).unwrap();
+        let beside = r#"{"targets":["all"],"command":"uptime","cwd":"/","concurrency":2,"confirm":3}"#;
+        let itself = r#"{"targets":["all"],"command":{"command":"uptime","cwd":"/"},"concurrency":2,"confirm":3}"#;
+        let (beside, itself) = (read(beside).unwrap(), read(itself).unwrap());
         assert_eq!(beside, itself);
-        assert_eq!((beside.command.cwd.as_deref(), beside.concurrency), (Some("/"), Some(2)));
+        assert_eq!((beside.command.cwd.as_deref(), beside.concurrency, beside.confirm), (Some("/"), Some(2), Some(3)));
     }
 
     #[test]

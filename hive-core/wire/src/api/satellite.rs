@@ -133,7 +133,9 @@ pub struct SatelliteUpdate {
 
 /// Distinguishes a field that is `null` from one that is missing.
 #[expect(clippy::option_option, reason = "not there, null and a value are three things")]
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     // A missing field does not get here: it has its default, `None`.
     Option::deserialize(deserializer).map(Some)
 }

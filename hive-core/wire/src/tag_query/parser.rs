@@ -25,7 +25,7 @@ enum Token {
 /// Parses the text of a query.
 pub(super) fn parse(text: &str) -> Result<TagExpr, InvalidTagQuery> {
     check_length(text)?;
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0, terms: 0 };
+    let mut parser = QueryParser { tokens: tokens(text)?, next: 0, depth: 0, terms: 0 };
     let query = parser.any()?;
     match parser.token() {
         Token::End => Ok(query),
@@ -79,14 +79,14 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>, InvalidTagQuery> {
     Ok(tokens)
 }
 
-struct Parser {
+struct QueryParser {
     tokens: Vec<(Token, usize)>,
     next: usize,
     depth: usize,
     terms: usize,
 }
 
-impl Parser {
+impl QueryParser {
     fn token(&self) -> &Token {
         &self.tokens[self.next].0
     }

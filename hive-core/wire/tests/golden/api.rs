@@ -36,9 +36,10 @@ fn commands_over_rest() {
     };
     golden.check("exec", &exec);
     golden.check("exec_line", &api::ExecCommand::shell("uptime"));
-    let many =
-        api::ExecManyRequest { targets: vec!["tag:web".into(), "all".into()], concurrency: Some(8), command: exec };
+    let targets = vec!["tag:web".into(), "all".into()];
+    let many = api::ExecManyRequest { targets, concurrency: Some(8), confirm: None, command: exec };
     golden.check("exec_many", &many);
+    golden.check("exec_many_confirmed", &api::ExecManyRequest { confirm: Some(137), ..many });
     golden.check("exec_result", &api::Envelope::new(exec_result()));
     let not_run = api::ExecResult {
         command_id: None,
@@ -95,6 +96,7 @@ fn jobs_over_rest() {
     let create = api::JobCreate {
         targets: vec!["tag:web".into(), "all".into()],
         concurrency: Some(8),
+        confirm: None,
         deadline_seconds: Some(3600),
         command: api::ExecCommand { timeout_seconds: Some(5), ..api::ExecCommand::shell("uptime") },
     };

@@ -26,6 +26,14 @@ pub(in crate::rest) struct ExecParams {
     pub(super) options: ExecOptions,
 }
 
+impl ExecParams {
+    /// The same, for several targets.
+    pub(in crate::rest) fn limited(mut self, concurrency: Option<u32>, confirm: Option<u64>) -> Self {
+        self.options = ExecOptions { concurrency, confirm, ..self.options };
+        self
+    }
+}
+
 impl FromRequestParts<AppState> for ExecParams {
     type Rejection = HttpError;
 

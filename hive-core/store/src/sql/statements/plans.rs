@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use hive_wire::api::AuditQuery;
 use hive_wire::id::Seed;
-use hive_wire::{CommandId, SatelliteId, TeamId};
+use hive_wire::{CommandId, GroupId, SatelliteId, TeamId};
 
 use super::*;
 use crate::access::{VisibleScope, VisibleTeams};
 use crate::sql::{SqlStore, SqlTelemetryStore, Statement};
 use crate::{
-    AuditStore, CommandStore, JobStore, RegistrationTokenStore, RowRange, SatelliteQuery, SatelliteStore, SessionQuery,
-    SessionStore, TelemetryStore,
+    AuditStore, CommandStore, GroupQuery, GroupStore, JobStore, RegistrationTokenStore, RowRange, SatelliteQuery,
+    SatelliteSelection, SatelliteStore, SessionQuery, SessionStore, TagListQuery, TelemetryStore,
 };
 
 /// Names constants together with their texts.
@@ -26,7 +26,7 @@ const INDEXES_OF_OPEN_ROWS: [&str; 4] =
     ["jobs_open", "sessions_open", "satellite_commands_open", "satellite_commands_queued"];
 
 /// What a statement may read as a whole: a part of its text, of the step that reads, and the reason.
-const EXCUSES: [(&str, &str, &str); 17] = [
+const EXCUSES: [(&str, &str, &str); 19] = [
     ("WITH RECURSIVE made", "m", "they are the keys that were found"),
     ("WITH v (", "v", "they are the rows of the statement itself"),
     ("UNION ALL", "overdue", "the sub-query before it has its conditions"),
@@ -38,6 +38,8 @@ const EXCUSES: [(&str, &str, &str); 17] = [
     ("FROM users ORDER BY username LIMIT", "sqlite_autoindex_users_2", "it stops at its page"),
     ("COUNT(*) AS total FROM users", "COVERING INDEX", "people are few, and only the index is read"),
     ("FROM users o WHERE o.id <>", "o", "it stops at the first other admin, and people are few"),
+    ("FROM satellite_groups g", "satellite_groups", "people create groups by hand, and a list stops at its page"),
+    ("FROM satellite_tags t JOIN satellites", "satellite_tags_tag", "it counts the tags, and reads the index only"),
     ("FROM registration_tokens t", "t", "the API lists all tokens"),
     ("FROM audit_log a ORDER BY a.seq DESC LIMIT", "a", "it stops at its page"),
     ("FROM audit_log ORDER BY seq DESC LIMIT 1", "audit_log", "it stops at the last record"),
@@ -47,7 +49,11 @@ const EXCUSES: [(&str, &str, &str); 17] = [
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 22] = [
+const PARTS: [&str; 26] = [
+    "GROUP_LIST",
+    "GROUP_COUNT",
+    "TAG_LIST",
+    "TAG_COUNT",
     "HEARTBEAT_LIST",
     "HEARTBEAT_IS_KEPT",
     "SATELLITE_COUNT",
@@ -93,7 +99,8 @@ fn constants() -> Vec<(&'static str, &'static str)> {
         SATELLITE_OF_TEAM SATELLITE_KEY_SUPERSEDE SUPERSEDED_KEYS SUPERSEDED_KEYS_PRUNE SATELLITE_REMOVE
         SATELLITE_ACTIVATE SATELLITE_DESCRIBE SATELLITE_REGISTERED_BY SATELLITE_KEY_RENEW SATELLITE_JOURNAL_SET
         SATELLITE_JOURNAL_ADVANCE SATELLITE_CONFLICT SATELLITE_TAGS_CLEAR SATELLITE_TAG_INSERT SATELLITE_COMMANDS_END
-        SATELLITE_SESSIONS_END SATELLITE_OPEN_WORK
+        SATELLITE_SESSIONS_END SATELLITE_OPEN_WORK SATELLITE_GROUPS_LEAVE
+        GROUP_INSERT GROUP_GET GROUP_FIND GROUP_UPDATE GROUP_REMOVE GROUP_MEMBERS_CLEAR
         OUTPUT_PRUNE_MARK OUTPUT_PRUNE COMMAND_PRUNE JOB_TARGETS_PRUNE JOB_TEAMS_PRUNE JOB_PRUNE SESSION_PRUNE
         SATELLITE_TAGS_PRUNE SATELLITE_KEYS_PRUNE SATELLITE_CLEAR SATELLITE_PRUNE AUDIT_PRUNE
         SESSION_INSERT SESSION_OPEN SESSION_END SESSION_RESIZE SESSION_LIST_OPEN_IDS SESSION_LIST SESSION_GET
@@ -105,7 +112,8 @@ fn constants() -> Vec<(&'static str, &'static str)> {
 fn of_many_rows() -> Vec<(&'static str, String)> {
     let all = texts!(
         AUDIT_INSERT COMMAND_INSERT COMMAND_DELIVER COMMAND_START COMMAND_FINISH COMMAND_FINISH_QUEUED JOB_TEAM_INSERT
-        JOB_TARGET_INSERT OUTPUT_INSERT_AT_END SATELLITE_GET_MANY SATELLITE_FIND_MANY
+        JOB_TARGET_INSERT OUTPUT_INSERT_AT_END SATELLITE_GET_MANY SATELLITE_FIND_MANY GROUP_MEMBER_INSERT
+        GROUP_MEMBER_DELETE
     );
     all.map(|(name, statement)| (name, statement.example())).to_vec()
 }
@@ -133,6 +141,8 @@ async fn run_lists(store: &SqlStore) {
             SatelliteQuery { status: Some(hive_wire::api::SatelliteStatus::Active), ..all.clone() },
             SatelliteQuery { tags: vec!["web".into()], ..all.clone() },
             SatelliteQuery { search: Some("web".into()), ..all.clone() },
+            SatelliteQuery { selection: Some(SatelliteSelection::listed_by(GroupId::new(seed))), ..all.clone() },
+            SatelliteQuery { selection: Some(a_group()), ..all.clone() },
             SatelliteQuery { ids: Some(vec![satellite]), ..all },
         ] {
             store.satellite_list(&query, page).await.unwrap();
@@ -158,6 +168,14 @@ async fn run_lists(store: &SqlStore) {
                 store.session_list(&query, page).await.unwrap();
             }
         }
+        for search in [None, Some("web".to_owned())] {
+            for team_id in [None, Some(team)] {
+                let (visible, search) = (visible.clone(), search.clone());
+                let groups = GroupQuery { visible: visible.clone(), team_id, search: search.clone() };
+                store.group_list(&groups, page).await.unwrap();
+                store.satellite_tag_list(&TagListQuery { visible, team_id, search }, page).await.unwrap();
+            }
+        }
         store.registration_token_list(&visible).await.unwrap();
     }
     store.session_list_open(Some(satellite)).await.unwrap();
@@ -166,6 +184,12 @@ async fn run_lists(store: &SqlStore) {
     let mut jobs =
         std::collections::HashMap::from([(hive_wire::JobId::new(seed), hive_wire::api::JobCounts::default())]);
     store.count_targets(&mut jobs).await.unwrap();
+}
+
+/// The satellites of a group with a query of every kind.
+fn a_group() -> SatelliteSelection {
+    let query = "web AND (all OR NOT api)".parse().unwrap();
+    SatelliteSelection { listed_by: Some(GroupId::new(Seed { unix_millis: 1, random: [2; 10] })), query: Some(query) }
 }
 
 /// Returns the steps of a statement that read a whole table without an excuse.

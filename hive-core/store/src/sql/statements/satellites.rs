@@ -12,6 +12,10 @@ macro_rules! satellite_columns {
 pub(in crate::sql) const SATELLITE_COUNT: &str = "SELECT COUNT(*) AS total FROM satellites s";
 pub(in crate::sql) const SATELLITE_LIST: &str = concat!("SELECT ", satellite_columns!(), " FROM satellites s");
 pub(in crate::sql) const SATELLITE_LIST_IDS: &str = "SELECT s.id FROM satellites s";
+pub(in crate::sql) const TAG_LIST: &str = "SELECT t.tag, COUNT(*) AS satellites FROM satellite_tags t \
+     JOIN satellites s ON s.id = t.satellite_id";
+pub(in crate::sql) const TAG_COUNT: &str = "SELECT COUNT(DISTINCT t.tag) AS total FROM satellite_tags t \
+     JOIN satellites s ON s.id = t.satellite_id";
 pub(in crate::sql) const SATELLITE_GET: &str =
     concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE id = $1 AND deleted_at IS NULL");
 pub(in crate::sql) const SATELLITE_FIND: &str =
