@@ -204,7 +204,7 @@ async fn jobs_and_commands(world: &World) {
             if answer.status == 200 {
                 let is_readable = covers(&Permission::CommandsRead, subset);
                 assert_eq!(answer.text().contains("echo secret"), is_readable, "{}", caller.name);
-                check_targets(caller, id, is_readable).await;
+                check_targets(world, caller, id).await;
             } else if !caller.principal.teams.is_empty() {
                 assert!(!answer.text().contains("echo"), "{}", answer.text());
             }
@@ -213,10 +213,15 @@ async fn jobs_and_commands(world: &World) {
 }
 
 /// The commands of a job's targets, one by one.
-async fn check_targets(caller: &Caller, job: &str, is_readable: bool) {
+async fn check_targets(world: &World, caller: &Caller, job: &str) {
+    let readable = visible_scope(&caller.principal, &Permission::CommandsRead);
     let targets = caller.rest.get(&format!("/api/v1/jobs/{job}/targets")).await.data();
     for target in targets.as_array().unwrap() {
         let Some(command) = target["command_id"].as_str() else { continue };
+        // A job is read where all of its satellites are. Of its commands, each counts for its own satellite.
+        let is_target = |machine: &&Machine| machine.satellite.id() == text(&target["satellite_id"]);
+        let machine = world.machines.iter().find(is_target).unwrap();
+        let is_readable = readable.covers(machine.team, Some(&machine.tags));
         let info = caller.rest.get(&format!("/api/v1/commands/{command}")).await.data();
         assert_eq!(info["summary"] == "echo secret", is_readable, "{}: {info}", caller.name);
         assert_eq!(info["redacted"] == true, !is_readable, "{}: {info}", caller.name);
