@@ -163,7 +163,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::the_last_use_of_a_key_never_goes_back,
         losses::a_lower_role_ends_what_needs_a_higher_one,
         losses::a_demoted_admin_keeps_what_the_teams_allow,
-        losses::who_is_disabled_loses_queued_work_tokens_and_keys,
+        losses::who_is_disabled_loses_queued_work_and_tokens_and_keeps_keys,
         losses::what_was_made_with_a_key_dies_with_it,
         visibility::a_caller_with_tags_sees_the_satellites_that_have_one,
         visibility::a_job_is_visible_where_all_its_satellites_are,

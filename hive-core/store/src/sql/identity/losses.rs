@@ -22,7 +22,7 @@ struct QueuedWork {
 }
 
 /// Revokes what a user made and may not make any more: queued commands and unused registration tokens, also those made by the
-/// user's keys. The keys themselves are revoked if the user is disabled.
+/// user's keys.
 pub(super) async fn revoke_lost(
     transaction: &mut Transaction,
     user: UserId,
@@ -42,12 +42,8 @@ pub(super) async fn revoke_lost(
             registration_tokens += transaction.execute(revoke).await?;
         }
     }
-    let api_keys = if rights.is_disabled {
-        transaction.execute(Statement::new(statements::USER_API_KEYS_REVOKE).text(user).time(now)).await?
-    } else {
-        0
-    };
-    Ok(Losses { commands, registration_tokens, api_keys })
+    // Keys stay: they have what rights their owner has at the time of a call, and are valid again with the user.
+    Ok(Losses { commands, registration_tokens, api_keys: 0 })
 }
 
 /// Revokes what was made with a key, which is revoked itself: other keys, unused registration tokens and queued commands.

@@ -68,8 +68,6 @@ pub(in crate::sql) const API_KEY_REVOKE_MADE: &str =
     "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 pub(in crate::sql) const API_KEY_NOTE_USED: &str =
     "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
-pub(in crate::sql) const USER_API_KEYS_REVOKE: &str =
-    "UPDATE api_keys SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
 // The author of a command is a user or a key. Open commands are few, and have an index of their own.
 pub(in crate::sql) const USER_COMMANDS_QUEUED: &str = "SELECT id, satellite_id, job_id, command_type, target_team_id \
      FROM satellite_commands WHERE finished_at IS NULL AND status = 'queued' \
