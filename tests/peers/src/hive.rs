@@ -1,6 +1,6 @@
 //! A fake hive: answers HTTP calls by a script, and gives the test the links that satellites open.
 //!
-//! It behaves in one of three ways ([`Behaviour`]), which can change while it runs: as a hive that accepts every satellite, as a
+//! It behaves in one of three ways (`Behaviour`), which can change while it runs: as a hive that accepts every satellite, as a
 //! proxy in front of a real hive, or as whatever else listens at an address and sends prepared bytes.
 
 mod http;
