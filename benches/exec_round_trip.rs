@@ -38,7 +38,7 @@ async fn exec(connection: &mut KeepAlive, path: &str, body: &str) -> anyhow::Res
 
 /// Milliseconds of each round.
 #[derive(Default)]
-struct Samples {
+struct RoundTripSamples {
     ours: Vec<f64>,
     ours_by_login_shell: Vec<f64>,
     peer: Vec<f64>,
@@ -63,10 +63,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyhow::Result<Samples> {
+async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyhow::Result<RoundTripSamples> {
     // As sshd runs it: by the login shell of the user.
     let by_login_shell = json!({ "command": peer.shell, "args": ["-c", "true"] }).to_string();
-    let mut samples = Samples::default();
+    let mut samples = RoundTripSamples::default();
     for round in 0..WARM_UP + ROUNDS {
         let milliseconds = [
             exec(ours, path, r#"{"command":"true"}"#).await?,

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the simulator says once every link is up.
 #[derive(Serialize, Deserialize)]
-struct Linked {
+struct IdleLink {
     links: usize,
     seconds: f64,
 }
@@ -67,7 +67,7 @@ async fn simulate(address: &str, identities: &Path) -> anyhow::Result<()> {
     let (links, began) = (identities.len(), Instant::now());
     let simulator = Simulator::start(address, identities);
     simulator.until("all links are up", PATIENCE, |tally| tally.online == links).await;
-    println!("{}", serde_json::to_string(&Linked { links, seconds: began.elapsed().as_secs_f64() })?);
+    println!("{}", serde_json::to_string(&IdleLink { links, seconds: began.elapsed().as_secs_f64() })?);
     simulator.until("a link ends", 2 * HOLD, |tally| tally.online < links).await;
     anyhow::bail!("a link ended: {:?}", simulator.tally())
 }
@@ -101,7 +101,7 @@ async fn measure() -> anyhow::Result<()> {
 async fn cost(server: u32, address: &str, identities: &Path) -> anyhow::Result<Cost> {
     let before = Memory::of(server)?;
     let mut simulator = start(&["simulate", address, identities.to_str().context("the path is text")?])?;
-    let linked: Linked = first_line(&mut simulator).await?;
+    let linked: IdleLink = first_line(&mut simulator).await?;
     sleep(HOLD).await;
     let after = Memory::of(server)?;
     ensure!(simulator.try_wait()?.is_none(), "a link did not last");

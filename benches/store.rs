@@ -77,12 +77,12 @@ fn main() -> anyhow::Result<()> {
 fn measure(bench: &str, runtime: &Runtime, desk: &Desk) {
     let mut criterion = criterion();
     let mut group = criterion.benchmark_group(bench);
-    let mut run = |name: &str, work: Work, size: usize| bench_one(&mut group, runtime, desk, (name, work, size));
-    run("command_insert", Work::Insert, 1);
-    run("command_finish", Work::Finish, 1);
-    run("audit_append", Work::Append, 1);
-    run("command_insert_crowd", Work::Insert, CROWD);
-    run("command_finish_crowd", Work::Finish, CROWD);
+    let mut run = |name: &str, work: StoreWork, size: usize| bench_one(&mut group, runtime, desk, (name, work, size));
+    run("command_insert", StoreWork::Insert, 1);
+    run("command_finish", StoreWork::Finish, 1);
+    run("audit_append", StoreWork::Append, 1);
+    run("command_insert_crowd", StoreWork::Insert, CROWD);
+    run("command_finish_crowd", StoreWork::Finish, CROWD);
     group.finish();
 }
 
@@ -108,7 +108,7 @@ fn measure_jobs(bench: &'static str, runtime: &Runtime, desk: &Desk) -> anyhow::
 }
 
 #[derive(Clone, Copy)]
-enum Work {
+enum StoreWork {
     Insert,
     Finish,
     Append,
@@ -119,7 +119,7 @@ fn bench_one(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
     desk: &Desk,
-    (name, work, size): (&str, Work, usize),
+    (name, work, size): (&str, StoreWork, usize),
 ) {
     group.bench_function(name, |bencher| {
         bencher.to_async(runtime).iter_custom(|iterations| async move {
@@ -151,24 +151,24 @@ impl Desk {
     }
 
     /// Does it so often at the same time; how long all of that took, without what had to be there before.
-    async fn do_at_once(&self, work: Work, size: usize) -> StoreResult<Duration> {
+    async fn do_at_once(&self, work: StoreWork, size: usize) -> StoreResult<Duration> {
         let commands: Vec<NewCommand> = (0..size).map(|_| self.command()).collect();
         let ids: Vec<CommandId> = commands.iter().map(|command| command.id).collect();
         // Not measured: what is to end has to be there first.
-        if let Work::Finish = work {
+        if let StoreWork::Finish = work {
             self.store.command_insert(commands.clone(), None, self.draft()).await?;
         }
         let began = Instant::now();
         match work {
-            Work::Insert => {
+            StoreWork::Insert => {
                 let each = |command| self.store.command_insert(vec![command], None, self.draft());
                 try_join_all(commands.into_iter().map(each)).await?;
             }
-            Work::Finish => {
+            StoreWork::Finish => {
                 let each = |id| self.store.command_finish(id, self.outcome(), vec![self.draft()]);
                 try_join_all(ids.into_iter().map(each)).await?;
             }
-            Work::Append => {
+            StoreWork::Append => {
                 try_join_all((0..size).map(|_| self.store.audit_append(self.draft()))).await?;
             }
         }

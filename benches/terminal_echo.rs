@@ -24,7 +24,7 @@ const ROUNDS: usize = 3_000;
 
 /// Milliseconds of each round.
 #[derive(Default)]
-struct Samples {
+struct EchoSamples {
     shell: Vec<f64>,
     library: Vec<f64>,
     ssh: Vec<f64>,
@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
     // The floor: what a PTY and the program take alone.
     let mut local = Typist::local(&program)?;
 
-    let mut samples = Samples::default();
+    let mut samples = EchoSamples::default();
     for round in 0..WARM_UP + ROUNDS {
         // By turns within one round, so that all see the same machine.
         let seconds = [shell.press(1)?, library.press(1).await?, ssh.press(1)?, local.press(1)?];

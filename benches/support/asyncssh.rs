@@ -23,7 +23,7 @@ pub(crate) struct Asyncssh {
 }
 
 #[derive(Deserialize)]
-struct Hello {
+struct AsyncsshHello {
     version: String,
     server: String,
     shell: String,
@@ -49,7 +49,7 @@ impl Asyncssh {
         let mut from_client = BufReader::new(client.stdout.take().context("stdout was piped")?).lines();
         // It says this once its connection is open, which is not measured.
         let hello = from_client.next_line().await?.context("asyncssh did not connect")?;
-        let Hello { version, server, shell, home } = serde_json::from_str(&hello)?;
+        let AsyncsshHello { version, server, shell, home } = serde_json::from_str(&hello)?;
         // Otherwise the start-up files of a shell would be measured.
         ensure!(
             home == [sshd.user_key().with_file_name(HOME)],

@@ -19,7 +19,7 @@ pub(crate) struct Salt {
 }
 
 #[derive(Deserialize)]
-struct Hello {
+struct SaltHello {
     version: String,
 }
 
@@ -39,7 +39,7 @@ impl Salt {
         let mut from_client = BufReader::new(client.stdout.take().context("stdout was piped")?).lines();
         // It says this once all minions have answered.
         let hello = from_client.next_line().await?.context("Salt did not start")?;
-        let Hello { version } = serde_json::from_str(&hello)?;
+        let SaltHello { version } = serde_json::from_str(&hello)?;
         let name = format!("Salt {version}, cmd.run on {minions} minions by LocalClient");
         Ok(Self { name, to_client, from_client, _client: client, _directory: directory })
     }

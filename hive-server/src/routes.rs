@@ -27,7 +27,7 @@ pub(crate) use self::access::{Access, Reach};
 pub(crate) use self::error_format::ErrorFormat;
 pub(crate) use self::operation::Operation;
 
-use self::guard::{Guard, enforce};
+use self::guard::{RouteGuard, enforce};
 
 /// The routes of one area.
 pub(crate) struct Routes<S> {
@@ -120,7 +120,7 @@ where
 {
     fn into_route(self, tag: &'static str, errors: ErrorFormat, state: &S) -> UtoipaMethodRouter<S> {
         let Self { method, path, handler, operation } = self;
-        let guard = Arc::new(Guard::new(path, &operation, errors));
+        let guard = Arc::new(RouteGuard::new(path, &operation, errors));
         let handler = match operation.limits().body_bytes {
             Some(bytes) => handler.layer(DefaultBodyLimit::max(bytes)),
             None => handler,

@@ -15,7 +15,7 @@ mod registry;
 mod sessions;
 mod world;
 
-use world::World;
+use world::BehaviourWorld;
 
 /// Makes the tests of each claim.
 macro_rules! claims {
@@ -24,7 +24,7 @@ macro_rules! claims {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $claim() {
-                    Box::pin(super::$claim(super::World::embedded().await)).await;
+                    Box::pin(super::$claim(super::BehaviourWorld::embedded().await)).await;
                 }
             )*
         }
@@ -33,7 +33,7 @@ macro_rules! claims {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $claim() {
-                    Box::pin(super::$claim(super::World::remote().await)).await;
+                    Box::pin(super::$claim(super::BehaviourWorld::remote().await)).await;
                 }
             )*
         }
@@ -42,7 +42,7 @@ macro_rules! claims {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $claim() {
-                    Box::pin(super::$claim(super::World::later(hive_testkit::Later::Server).await)).await;
+                    Box::pin(super::$claim(super::BehaviourWorld::later(hive_testkit::Later::Server).await)).await;
                 }
             )*
         }
@@ -51,7 +51,7 @@ macro_rules! claims {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $claim() {
-                    Box::pin(super::$claim(super::World::later(hive_testkit::Later::Client).await)).await;
+                    Box::pin(super::$claim(super::BehaviourWorld::later(hive_testkit::Later::Client).await)).await;
                 }
             )*
         }

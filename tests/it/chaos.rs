@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use self::world::{Tally, World};
+use self::world::{ChaosWorld, Tally};
 use crate::support::number;
 
 /// The rounds of an epoch; after each everything is put right and looked at.
@@ -55,7 +55,7 @@ fn seed_of(run: u64, epoch: u64) -> u64 {
 
 /// Breaks one hive, epoch after epoch, until all have been taken.
 async fn break_one(run: u64, rounds: u64, next: &AtomicU64) {
-    let mut world = World::new(SATELLITES).await;
+    let mut world = ChaosWorld::new(SATELLITES).await;
     let epochs = rounds.div_ceil(EPOCH as u64);
     loop {
         let epoch = next.fetch_add(1, Ordering::SeqCst);

@@ -85,13 +85,13 @@ async fn another_hive_at_the_address_costs_no_key() {
 }
 
 /// Agents in this process.
-struct Fleet {
+struct KeyFleet {
     dirs: Vec<PathBuf>,
     names: Vec<String>,
     _stop: DropGuard,
 }
 
-impl Fleet {
+impl KeyFleet {
     async fn start(hive: &TestHive, count: usize) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (mut dirs, mut names) = (Vec::new(), Vec::new());
@@ -145,7 +145,7 @@ async fn give_all_to(hive: &TestHive, team: &str) {
 async fn a_fleet_comes_back_to_a_hive_restored_from_before_two_key_changes() {
     let mut hive = TestHive::start().await;
     let (ops, dev) = (hive.new_team("ops").await, hive.new_team("dev").await);
-    let fleet = Fleet::start(&hive, 100).await;
+    let fleet = KeyFleet::start(&hive, 100).await;
     fleet.until_keys(&hive, 1).await;
     let backup = hive.dir().join("early.backup");
     hive.server_command(&["backup", "--output", backup.to_str().unwrap()]).await;

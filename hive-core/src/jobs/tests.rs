@@ -25,13 +25,13 @@ use crate::store::Store;
 use crate::store::sqlite;
 
 /// Satellites that are registered and linked.
-struct Fleet {
+struct JobFleet {
     registered: Vec<RegisteredSatellite>,
     satellites: Vec<Satellite>,
 }
 
-async fn fleet(hive: &Hive, size: usize) -> Fleet {
-    let mut fleet = Fleet { registered: Vec::new(), satellites: Vec::new() };
+async fn fleet(hive: &Hive, size: usize) -> JobFleet {
+    let mut fleet = JobFleet { registered: Vec::new(), satellites: Vec::new() };
     for number in 0..size {
         let registered = register(hive, &format!("web-server-{number:02}")).await;
         fleet.satellites.push(connect(hive, &registered, &format!("journal-{number:02}")).await);
@@ -40,7 +40,7 @@ async fn fleet(hive: &Hive, size: usize) -> Fleet {
     fleet
 }
 
-impl Fleet {
+impl JobFleet {
     /// Links all of them anew.
     async fn reconnect(&mut self, hive: &Hive) {
         self.satellites.clear();

@@ -211,17 +211,17 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum BufferStep {
         Type(usize),
         Apply(usize),
         Cut { arrived: usize },
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = BufferStep> {
         prop_oneof![
-            (1usize..3000).prop_map(Step::Type),
-            (0usize..3000).prop_map(Step::Apply),
-            (0usize..20).prop_map(|arrived| Step::Cut { arrived }),
+            (1usize..3000).prop_map(BufferStep::Type),
+            (0usize..3000).prop_map(BufferStep::Apply),
+            (0usize..20).prop_map(|arrived| BufferStep::Cut { arrived }),
         ]
     }
 
@@ -238,18 +238,18 @@ mod tests {
             };
             for step in steps {
                 match step {
-                    Step::Type(count) => {
+                    BufferStep::Type(count) => {
                         let bytes: Vec<u8> = (typed.len()..typed.len() + count).map(|n| (n % 251) as u8).collect();
                         if typing.accept(typed.len() as u64, &bytes.clone().into()).is_ok() {
                             typed.extend(bytes);
                         }
                     }
-                    Step::Apply(count) => {
+                    BufferStep::Apply(count) => {
                         link.drain(..).for_each(|frame| take(&mut satellite, frame));
                         let applied = (typing.applied() as usize + count).min(satellite.len());
                         typing.on_applied(applied as u64).unwrap();
                     }
-                    Step::Cut { arrived } => {
+                    BufferStep::Cut { arrived } => {
                         let arrived = arrived.min(link.len());
                         link.drain(..arrived).for_each(|frame| take(&mut satellite, frame));
                         link.clear();

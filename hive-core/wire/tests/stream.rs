@@ -14,7 +14,7 @@ const STREAM: StreamId = StreamId(1);
 
 /// What may happen next between the two ends.
 #[derive(Debug, Clone)]
-enum Step {
+enum StreamStep {
     /// The program writes this many bytes.
     Produce(u64),
     /// The sender puts a frame on the link, if it has one and credit for it.
@@ -35,17 +35,17 @@ enum Step {
     Cut,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<StreamStep>> {
     let step = prop_oneof![
-        3 => (0u64..300_000).prop_map(Step::Produce),
-        8 => Just(Step::Send),
-        8 => Just(Step::Deliver),
-        2 => (0usize..8).prop_map(Step::Repeat),
-        4 => (0u64..400_000).prop_map(Step::Consume),
-        4 => Just(Step::Credit),
-        1 => (0u64..1 << 20).prop_map(Step::StaleCredit),
-        1 => (0u64..2 << 20).prop_map(Step::Widen),
-        1 => Just(Step::Cut),
+        3 => (0u64..300_000).prop_map(StreamStep::Produce),
+        8 => Just(StreamStep::Send),
+        8 => Just(StreamStep::Deliver),
+        2 => (0usize..8).prop_map(StreamStep::Repeat),
+        4 => (0u64..400_000).prop_map(StreamStep::Consume),
+        4 => Just(StreamStep::Credit),
+        1 => (0u64..1 << 20).prop_map(StreamStep::StaleCredit),
+        1 => (0u64..2 << 20).prop_map(StreamStep::Widen),
+        1 => Just(StreamStep::Cut),
     ];
     vec(step, 0..200)
 }
@@ -102,17 +102,17 @@ impl Pair {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &StreamStep) {
         match *step {
-            Step::Produce(count) => self.produce(count),
-            Step::Send => drop(self.send()),
-            Step::Deliver => drop(self.deliver()),
-            Step::Repeat(back) => self.repeat(back),
-            Step::Consume(count) => self.consume(count),
-            Step::Credit => drop(self.credit()),
-            Step::StaleCredit(limit) => self.sender.credit(limit.min(self.granted)),
-            Step::Widen(window) => self.receiver.widen(window),
-            Step::Cut => self.cut(),
+            StreamStep::Produce(count) => self.produce(count),
+            StreamStep::Send => drop(self.send()),
+            StreamStep::Deliver => drop(self.deliver()),
+            StreamStep::Repeat(back) => self.repeat(back),
+            StreamStep::Consume(count) => self.consume(count),
+            StreamStep::Credit => drop(self.credit()),
+            StreamStep::StaleCredit(limit) => self.sender.credit(limit.min(self.granted)),
+            StreamStep::Widen(window) => self.receiver.widen(window),
+            StreamStep::Cut => self.cut(),
         }
         self.check();
     }
@@ -215,7 +215,7 @@ proptest! {
             pair.step(step);
         }
         pair.finish();
-        for step in after.iter().filter(|step| !matches!(step, Step::Produce(_))) {
+        for step in after.iter().filter(|step| !matches!(step, StreamStep::Produce(_))) {
             pair.step(step);
         }
         pair.settle();

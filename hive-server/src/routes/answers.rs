@@ -113,7 +113,7 @@ fn envelope(data: RefOr<Schema>) -> ObjectBuilder {
 
 /// What an operation takes, as far as its errors depend on it.
 #[derive(Clone, Copy)]
-pub(super) struct Input {
+pub(super) struct RequestInput {
     pub(super) is_checked: bool,
     pub(super) has_body: bool,
     pub(super) is_socket: bool,
@@ -143,7 +143,7 @@ pub(super) fn merge_answers(answers: Vec<(u16, AnswerDoc)>, errors: Vec<(u16, An
 /// answer.
 pub(super) fn error_answers(
     access: &Access,
-    input: Input,
+    input: RequestInput,
     more: Vec<ErrorCode>,
     format: ErrorFormat,
     schemas: &mut Schemas,

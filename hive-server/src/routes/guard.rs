@@ -21,14 +21,14 @@ const MAX_NAME: usize = 64;
 pub(super) const STRICT_PATHS: &str = "/api/v1/";
 
 /// What the guard knows of its entry.
-pub(super) struct Guard {
+pub(super) struct RouteGuard {
     path: &'static str,
     access: Access,
     query_names: Vec<&'static str>,
     errors: ErrorFormat,
 }
 
-impl Guard {
+impl RouteGuard {
     pub(super) fn new(path: &'static str, operation: &Operation, errors: ErrorFormat) -> Self {
         Self { path, access: operation.access().clone(), query_names: operation.query_names(), errors }
     }
@@ -70,7 +70,11 @@ fn first_parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
 }
 
 /// Authenticates the caller for the handler, and answers refusals in their order.
-pub(super) async fn enforce<S>(State((state, guard)): State<(S, Arc<Guard>)>, request: Request, next: Next) -> Response
+pub(super) async fn enforce<S>(
+    State((state, guard)): State<(S, Arc<RouteGuard>)>,
+    request: Request,
+    next: Next,
+) -> Response
 where
     S: Clone + Send + Sync + 'static,
     Hive: FromRef<S>,

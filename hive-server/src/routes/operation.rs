@@ -16,7 +16,7 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, extensions::ExtensionsBuild
 use utoipa::{PartialSchema, ToSchema};
 
 use super::access::ACCESS_EXTENSION;
-use super::answers::{AnswerDoc, Input, error_answers, merge_answers};
+use super::answers::{AnswerDoc, RequestInput, error_answers, merge_answers};
 use super::error_format::{Schemas, add_schema};
 use super::guard::STRICT_PATHS;
 use super::{Access, ErrorFormat, Reach};
@@ -108,6 +108,7 @@ impl Operation {
     pub(crate) fn query<T: ToSchema + DeserializeOwned>(mut self) -> Self {
         self.query_names.extend(names::<T>());
         T::schemas(&mut self.schemas);
+        // Each field is a parameter of its own: an object as one parameter is sent differently by every client.
         let RefOr::T(Schema::Object(fields)) = T::schema() else {
             unreachable!("the derived schema of a struct is an object")
         };
@@ -124,6 +125,7 @@ impl Operation {
     /// Takes a JSON body, of which this is an example. A body may be left out where all of its fields may.
     pub(crate) fn body<T: ToSchema>(mut self, example: Value) -> Self {
         let name = add_schema::<T>(&mut self.schemas);
+        // An empty example shows that the operation works without a body.
         let is_required = example.as_object().is_some_and(|fields| !fields.is_empty()) && requires_fields::<T>();
         let content = Content::builder().schema(Some(Ref::from_schema_name(name))).example(Some(example)).build();
         let required = if is_required { Required::True } else { Required::False };
@@ -236,11 +238,12 @@ impl Operation {
     pub(super) fn into_openapi(mut self, path: &str, tag: &str, format: ErrorFormat) -> (OpenApiOperation, Schemas) {
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<_> = names.collect();
+        // At the start of the process and in every test, not at the first call.
         assert_eq!(names.len(), self.path.len(), "{path} has another number of parameters than its operation");
         for (parameter, name) in self.path.iter_mut().zip(names) {
             name.clone_into(&mut parameter.name);
         }
-        let input = Input {
+        let input = RequestInput {
             // A query is refused where none is taken.
             is_checked: path.starts_with(STRICT_PATHS) || !self.path.is_empty() || self.body.is_some(),
             has_body: self.body.is_some(),
@@ -300,6 +303,7 @@ fn split_description(schema: RefOr<Schema>) -> (Option<String>, RefOr<Schema>) {
     match schema {
         RefOr::T(Schema::Object(mut object)) => {
             if let SchemaType::Array(types) = &mut object.schema_type {
+                // An `Option` in a query is a parameter that is left out: there is no way to write null in one.
                 types.retain(|kind| *kind != Type::Null);
                 if let [kind] = types.as_slice() {
                     object.schema_type = SchemaType::Type(kind.clone());

@@ -7,7 +7,7 @@ use hive_core::audit::verify_export;
 use hive_core::wire::api::{AuditExportLine, AuditQuery, AuditResult, AuditTarget, PageRequest};
 use serde_json::json;
 
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 
 claims!(a_record_of_ones_own_is_found_again, records_are_found_by_what_they_say, an_export_is_whole_and_proves_it,);
 
@@ -15,7 +15,7 @@ fn target(id: &str) -> AuditTarget {
     AuditTarget { kind: "ticket".into(), id: id.into() }
 }
 
-async fn a_record_of_ones_own_is_found_again(world: World) {
+async fn a_record_of_ones_own_is_found_again(world: BehaviourWorld) {
     let details =
         json!({ "text": "ä\u{0}\u{202e}\n\"", "number": u64::MAX, "nested": [null, 1.5, { "b": {}, "a": [] }] });
     let made = world.api().audit().log("deploy.done".into(), target("4711"), details.clone()).await.unwrap();
@@ -28,7 +28,7 @@ async fn a_record_of_ones_own_is_found_again(world: World) {
     world.end().await;
 }
 
-async fn records_are_found_by_what_they_say(world: World) {
+async fn records_are_found_by_what_they_say(world: BehaviourWorld) {
     let api = world.api();
     for number in 0..5 {
         api.audit().log(format!("note.{number}"), target("x"), json!(null)).await.unwrap();
@@ -51,13 +51,13 @@ async fn records_are_found_by_what_they_say(world: World) {
 }
 
 /// Writes more records than a batch of the store has, and than a stream holds.
-pub(super) async fn write_many(world: &World) {
+pub(super) async fn write_many(world: &BehaviourWorld) {
     let system = world.hive.as_system();
     let log = system.audit();
     join_all((0..1200).map(|number| log.log("note".into(), target("x"), json!(number)))).await;
 }
 
-async fn an_export_is_whole_and_proves_it(world: World) {
+async fn an_export_is_whole_and_proves_it(world: BehaviourWorld) {
     let api = world.api();
     write_many(&world).await;
     let mut export = api.audit().export().await.unwrap();

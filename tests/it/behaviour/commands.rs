@@ -13,7 +13,7 @@ use hive_core::{Error, Subscription};
 use hive_testkit::{SatelliteOptions, until, until_some};
 
 use super::world::NAME;
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 use crate::support::{counted_to, sleeping, unique_seconds, until_sleeping};
 
 claims!(
@@ -53,7 +53,7 @@ async fn until_status(api: &dyn HiveApi, id: CommandId, status: CommandStatus) {
     .await;
 }
 
-async fn a_result_says_all(world: World) {
+async fn a_result_says_all(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let line = "cat; echo \"$MINE in $PWD\" >&2; exit 3";
     let command = ExecCommand {
@@ -74,7 +74,7 @@ async fn a_result_says_all(world: World) {
     world.end().await;
 }
 
-async fn hostile_text_passes_as_it_is(world: World) {
+async fn hostile_text_passes_as_it_is(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let text = "ä\u{1b}]0;title\u{7}\u{2028}\"'\\$(id)`id`;&|%s\u{202e}\r\n\ttail";
     let command = ExecCommand::program("printf", ["%s", text]);
@@ -90,7 +90,7 @@ async fn hostile_text_passes_as_it_is(world: World) {
     world.end().await;
 }
 
-async fn output_of_any_size_is_read_to_its_end(world: World) {
+async fn output_of_any_size_is_read_to_its_end(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let command = ExecCommand::shell("seq 1 400000; echo done >&2");
     let result = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
@@ -114,7 +114,7 @@ async fn output_of_any_size_is_read_to_its_end(world: World) {
     world.end().await;
 }
 
-async fn targets_come_by_name_and_each_once(world: World) {
+async fn targets_come_by_name_and_each_once(world: BehaviourWorld) {
     // Not activated, so that `all` leaves it out.
     world.absent("inactive-01", None).await;
     let away = world.away("away-server-01", None).await;
@@ -152,7 +152,7 @@ async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, [Vec
     (id, output, end)
 }
 
-async fn a_stream_tells_what_happens_in_its_order(world: World) {
+async fn a_stream_tells_what_happens_in_its_order(world: BehaviourWorld) {
     let _satellite = world.satellite().await;
     let command = ExecCommand::shell("seq 1 200000; seq 1 3 >&2");
     let mut stream =
@@ -164,7 +164,7 @@ async fn a_stream_tells_what_happens_in_its_order(world: World) {
     world.end().await;
 }
 
-async fn a_stream_that_nobody_reads_leaves_its_command_running(world: World) {
+async fn a_stream_that_nobody_reads_leaves_its_command_running(world: BehaviourWorld) {
     let _satellite = world.satellite().await;
     let api = world.api();
     let unread = world.dir().join("unread");
@@ -189,7 +189,7 @@ async fn a_stream_that_nobody_reads_leaves_its_command_running(world: World) {
     drop(stream);
 }
 
-async fn a_call_that_is_dropped_leaves_its_command_running(world: World) {
+async fn a_call_that_is_dropped_leaves_its_command_running(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
     let commands = api.commands();
@@ -208,7 +208,7 @@ async fn a_call_that_is_dropped_leaves_its_command_running(world: World) {
     world.end().await;
 }
 
-async fn a_queued_command_waits_is_listed_and_is_cancelled(world: World) {
+async fn a_queued_command_waits_is_listed_and_is_cancelled(world: BehaviourWorld) {
     let (api, satellite) = (world.api(), world.away("away-server-01", None).await);
     let mut ids = Vec::new();
     for number in 0..3 {
@@ -229,7 +229,7 @@ async fn a_queued_command_waits_is_listed_and_is_cancelled(world: World) {
     world.end().await;
 }
 
-async fn a_running_command_is_cancelled_with_its_whole_tree(world: World) {
+async fn a_running_command_is_cancelled_with_its_whole_tree(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
     // Children in the background, which would outlive a shell that is killed alone.
@@ -241,7 +241,7 @@ async fn a_running_command_is_cancelled_with_its_whole_tree(world: World) {
     world.end().await;
 }
 
-async fn the_same_key_is_the_same_command(world: World) {
+async fn the_same_key_is_the_same_command(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let api = world.api();
     let file = world.dir().join("runs");
@@ -256,7 +256,7 @@ async fn the_same_key_is_the_same_command(world: World) {
     world.end().await;
 }
 
-async fn a_timeout_is_an_error_with_the_output_so_far(world: World) {
+async fn a_timeout_is_an_error_with_the_output_so_far(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let seconds = unique_seconds();
     let command = ExecCommand {
@@ -272,7 +272,7 @@ async fn a_timeout_is_an_error_with_the_output_so_far(world: World) {
     world.end().await;
 }
 
-async fn a_change_of_power_is_set_going(world: World) {
+async fn a_change_of_power_is_set_going(world: BehaviourWorld) {
     let log = world.dir().join("power");
     let helper = world.dir().join("helper");
     std::fs::write(&helper, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n", log.display())).unwrap();
@@ -296,7 +296,7 @@ async fn a_change_of_power_is_set_going(world: World) {
     world.end().await;
 }
 
-async fn a_commands_status_of_a_later_version_is_an_end_and_is_kept(world: World) {
+async fn a_commands_status_of_a_later_version_is_an_end_and_is_kept(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let expected = CommandStatus::from(world.rename_status("succeeded", "half_done"));
     let commands = world.api().commands();

@@ -14,7 +14,7 @@ use hive_testkit::{PATIENCE, SatelliteOptions, until};
 use tokio::time::timeout;
 
 use super::world::NAME;
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 use crate::support::{unique_seconds, until_sleeping};
 
 claims!(
@@ -36,7 +36,7 @@ fn wanted(satellite: hive_core::wire::SatelliteId) -> SessionCreate {
     SessionCreate { shell: Some("/bin/sh".into()), ..SessionCreate::on(satellite) }
 }
 
-async fn what_is_open_ends_with_the_right_to_it(world: World) {
+async fn what_is_open_ends_with_the_right_to_it(world: BehaviourWorld) {
     let team = world.team("ops").await;
     let options = SatelliteOptions { team_id: Some(team.to_string()), ..SatelliteOptions::default() };
     let machine = world.satellite_with(NAME, options).await;
@@ -84,7 +84,7 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     world.end().await;
 }
 
-async fn a_lower_role_ends_what_is_open(world: World) {
+async fn a_lower_role_ends_what_is_open(world: BehaviourWorld) {
     let team = world.team("ops").await;
     let olga = world.somebody("olga", &[(team, Role::Operator)]).await;
     let mut events = olga.api.satellites().subscribe(None).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_lower_role_ends_what_is_open(world: World) {
 }
 
 /// Hive, server and client run on the test's own runtime, which counts its tasks.
-async fn who_looks_away_leaves_no_task(world: World) {
+async fn who_looks_away_leaves_no_task(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let api = world.api();
     let session = api.sessions().create(wanted(machine.id)).await.unwrap();
@@ -124,7 +124,7 @@ async fn who_looks_away_leaves_no_task(world: World) {
     world.end().await;
 }
 
-async fn the_hive_ends_though_nobody_reads(world: World) {
+async fn the_hive_ends_though_nobody_reads(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let api = world.api();
     super::audit::write_many(&world).await;

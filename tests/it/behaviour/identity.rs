@@ -10,7 +10,7 @@ use hive_core::wire::api::{
 use hive_core::wire::credential::Secret;
 
 use super::world::request;
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 
 claims!(
     who_one_is,
@@ -21,14 +21,14 @@ claims!(
     tokens_are_made_used_and_revoked,
 );
 
-async fn who_one_is(world: World) {
+async fn who_one_is(world: BehaviourWorld) {
     let me = world.api().identity().me().await.unwrap();
     assert_eq!((me.user.id, me.api_key_id), (world.admin.user, Some(world.admin.key)));
     assert_eq!((me.user.username.as_str(), me.user.role), ("admin", PlatformRole::GlobalAdmin));
     world.end().await;
 }
 
-async fn users_are_added_found_and_changed(world: World) {
+async fn users_are_added_found_and_changed(world: BehaviourWorld) {
     let api = world.api();
     let create = |username: &str, role| UserCreate { username: username.into(), role };
     let olga = api.identity().user_create(create("olga", PlatformRole::GlobalUser)).await.unwrap();
@@ -63,7 +63,7 @@ async fn users_are_added_found_and_changed(world: World) {
     world.end().await;
 }
 
-async fn a_password_is_reset_and_changed(world: World) {
+async fn a_password_is_reset_and_changed(world: BehaviourWorld) {
     let is_let_in = async |username: &str, password: &Secret| {
         let request = LoginRequest { username: username.into(), password: password.0.clone() };
         world.hive.login(request, None, VerifyMode::Full).await.is_ok()
@@ -79,7 +79,7 @@ async fn a_password_is_reset_and_changed(world: World) {
     world.end().await;
 }
 
-async fn members_of_a_team(world: World) {
+async fn members_of_a_team(world: BehaviourWorld) {
     let team = world.api().identity().team_create(TeamCreate { slug: "ops".into() }).await.unwrap();
     let other = world.api().identity().team_create(TeamCreate { slug: "dev".into() }).await.unwrap();
     let adam = world.somebody("adam", &[(team.id, Role::Admin)]).await;
@@ -99,7 +99,7 @@ async fn members_of_a_team(world: World) {
     world.end().await;
 }
 
-async fn keys_are_made_rotated_and_revoked(world: World) {
+async fn keys_are_made_rotated_and_revoked(world: BehaviourWorld) {
     let wanted = ApiKeyCreate { name: "für \"ci\"".into(), expires_in_hours: Some(24), ..ApiKeyCreate::default() };
     let made = world.api().identity().api_key_create(wanted).await.unwrap();
     assert_eq!((made.info.name.as_str(), made.info.user_id), ("für \"ci\"", world.admin.user));
@@ -117,7 +117,7 @@ async fn keys_are_made_rotated_and_revoked(world: World) {
     world.end().await;
 }
 
-async fn tokens_are_made_used_and_revoked(world: World) {
+async fn tokens_are_made_used_and_revoked(world: BehaviourWorld) {
     let (api, team) = (world.api(), world.team("ops").await);
     let wanted = |scope, team_id| RegistrationTokenCreate {
         scope,

@@ -8,7 +8,7 @@ use hive_core::{HiveApi, Subscription};
 use hive_testkit::SatelliteOptions;
 
 use super::world::NAME;
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 use crate::support::{unique_seconds, until_sleeping};
 
 claims!(
@@ -44,7 +44,7 @@ async fn ended(api: &dyn HiveApi, id: JobId) -> Job {
     told(api.jobs().subscribe(id).await.unwrap()).await.1.expect("the job has ended")
 }
 
-async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
+async fn a_job_is_watched_to_its_end_and_then_told_again(world: BehaviourWorld) {
     world.away("away-server-01", None).await;
     let satellite = world.satellite().await;
     let api = world.api();
@@ -67,7 +67,7 @@ async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
     world.end().await;
 }
 
-async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
+async fn a_cancelled_job_ends_what_runs_and_what_waits(world: BehaviourWorld) {
     let _first = world.satellite().await;
     let _second = world.satellite_with("web-server-02", SatelliteOptions::default()).await;
     let (api, seconds) = (world.api(), unique_seconds());
@@ -86,7 +86,7 @@ async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
     world.end().await;
 }
 
-async fn who_looks_away_ends_nothing(world: World) {
+async fn who_looks_away_ends_nothing(world: BehaviourWorld) {
     let _satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
     let job = submit(api, &format!("sleep {seconds}")).await;
@@ -103,7 +103,7 @@ async fn who_looks_away_ends_nothing(world: World) {
     drop(unread);
 }
 
-async fn the_same_key_is_the_same_job(world: World) {
+async fn the_same_key_is_the_same_job(world: BehaviourWorld) {
     world.away("away-server-01", None).await;
     let submit = async |line: &str| {
         let options = JobOptions { idempotency_key: Some("once".into()), ..JobOptions::default() };
@@ -115,7 +115,7 @@ async fn the_same_key_is_the_same_job(world: World) {
     world.end().await;
 }
 
-async fn jobs_are_listed_newest_first_and_in_pages(world: World) {
+async fn jobs_are_listed_newest_first_and_in_pages(world: BehaviourWorld) {
     world.away("away-server-01", None).await;
     let api = world.api();
     let mut expected = Vec::new();
@@ -131,7 +131,7 @@ async fn jobs_are_listed_newest_first_and_in_pages(world: World) {
     world.end().await;
 }
 
-async fn a_jobs_status_of_a_later_version_is_kept(world: World) {
+async fn a_jobs_status_of_a_later_version_is_kept(world: BehaviourWorld) {
     let _satellite = world.satellite().await;
     let word = world.rename_status("succeeded", "half_done");
     let (expected, of_target) = (JobStatus::from(word), TargetStatus::from(word));

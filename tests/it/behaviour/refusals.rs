@@ -20,7 +20,7 @@ use hive_core::{Error, HiveApi, Result};
 use hive_testkit::{SatelliteOptions, until};
 use serde_json::json;
 
-use super::World;
+use super::BehaviourWorld;
 use super::world::{NAME, request};
 use crate::support::unique_seconds;
 
@@ -85,7 +85,7 @@ macro_rules! refused {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let (satellite, session): (SatelliteId, SessionId) = (of("sat"), of("sess"));
     let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: None };
@@ -157,7 +157,7 @@ async fn what_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_a_rule() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let machine = world.satellite().await;
     let id = machine.id;
@@ -251,7 +251,7 @@ async fn what_breaks_a_rule() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let machine = world.satellite().await;
     let large = "x".repeat(200 * 1024);
@@ -277,7 +277,7 @@ async fn what_is_too_large() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_what_is_there() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let machine = world.satellite().await;
     let id = machine.id;
@@ -327,7 +327,7 @@ async fn what_contradicts_what_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_satellite_refuses_or_is_not_there_for() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let mut options = SatelliteOptions::default();
     options.args(["--blocked-command", "rm", "--allow-power", "false"]);
@@ -361,7 +361,7 @@ async fn what_a_satellite_refuses_or_is_not_there_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_may_not() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let (ops, dev) = (world.team("ops").await, world.team("dev").await);
     let both = &world.both_as("olga", &[(ops, Role::Viewer)]).await;
     let (seen, hidden) = (world.away("ops-server-01", Some(ops)).await, world.away("dev-server-01", Some(dev)).await);
@@ -439,7 +439,7 @@ async fn what_somebody_may_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_that_is_refused() {
-    let world = World::remote().await;
+    let world = BehaviourWorld::remote().await;
     let both = &world.both().await;
     let (ops, used) = (world.team("ops").await, world.token(None).await);
     world.api().satellites().register(used.clone().into(), request("web-server-01")).await.unwrap();

@@ -8,7 +8,7 @@ use hive_core::{EventItem, Subscription};
 use hive_testkit::{SatelliteOptions, until};
 
 use super::world::{NAME, request};
-use super::{World, claims};
+use super::{BehaviourWorld, claims};
 
 claims!(
     a_satellite_registers_by_its_token_alone,
@@ -25,7 +25,7 @@ fn names(satellites: &[Satellite]) -> Vec<&str> {
     satellites.iter().map(|satellite| satellite.name.as_str()).collect()
 }
 
-async fn a_satellite_registers_by_its_token_alone(world: World) {
+async fn a_satellite_registers_by_its_token_alone(world: BehaviourWorld) {
     let team = world.team("ops").await;
     let token = world.token(Some(team)).await;
     let made = world.api().satellites().register(token.into(), request("web-server-01")).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_satellite_registers_by_its_token_alone(world: World) {
     world.end().await;
 }
 
-async fn satellites_are_found_by_what_they_are(world: World) {
+async fn satellites_are_found_by_what_they_are(world: BehaviourWorld) {
     let team = world.team("ops").await;
     for (name, team) in [("database-01", None), ("web-front-01", Some(team)), ("web-front-02", None)] {
         world.absent(name, team).await;
@@ -72,7 +72,7 @@ async fn satellites_are_found_by_what_they_are(world: World) {
     world.end().await;
 }
 
-async fn an_update_changes_what_it_names(world: World) {
+async fn an_update_changes_what_it_names(world: BehaviourWorld) {
     let (id, team) = (world.absent("web-front-01", None).await, world.team("ops").await);
     let update = async |update: SatelliteUpdate| world.api().satellites().update(id, update).await.unwrap();
     let same = SatelliteUpdate::default;
@@ -93,7 +93,7 @@ async fn an_update_changes_what_it_names(world: World) {
     world.end().await;
 }
 
-async fn labels_may_be_odd(world: World) {
+async fn labels_may_be_odd(world: BehaviourWorld) {
     let id = world.absent("web-front-01", None).await;
     let odd = [".", "..", "a/b", "a:b@c=d", "größe", "x_y-z.1"];
     let tags = Some(odd.map(String::from).to_vec());
@@ -123,7 +123,7 @@ async fn heard(events: &mut Subscription<EventItem>, is_meant: impl Fn(&Satellit
     tokio::time::timeout(hive_testkit::PATIENCE, listening).await.expect("the event comes");
 }
 
-async fn what_happens_to_satellites_is_told(world: World) {
+async fn what_happens_to_satellites_is_told(world: BehaviourWorld) {
     let mut events = world.api().satellites().subscribe(None).await.unwrap();
     let left = world.api().satellites().subscribe(None).await.unwrap();
     let machine = world.satellite().await;
@@ -160,7 +160,7 @@ async fn next_item(events: &mut Subscription<EventItem>) -> EventItem {
     }
 }
 
-async fn who_comes_back_to_the_events_misses_nothing(world: World) {
+async fn who_comes_back_to_the_events_misses_nothing(world: BehaviourWorld) {
     let id = world.absent(NAME, None).await;
     let mut events = world.api().satellites().subscribe(None).await.unwrap();
     let begin = next_item(&mut events).await;
@@ -185,7 +185,7 @@ async fn who_comes_back_to_the_events_misses_nothing(world: World) {
     world.end().await;
 }
 
-async fn a_removed_satellite_is_gone(world: World) {
+async fn a_removed_satellite_is_gone(world: BehaviourWorld) {
     let (kept, removed) = (world.absent("web-front-01", None).await, world.absent(NAME, None).await);
     world.api().satellites().remove(removed).await.unwrap();
     assert_eq!(world.api().satellites().get(removed).await.unwrap(), None);
@@ -195,7 +195,7 @@ async fn a_removed_satellite_is_gone(world: World) {
     world.end().await;
 }
 
-async fn a_satellites_status_of_a_later_version_is_kept(world: World) {
+async fn a_satellites_status_of_a_later_version_is_kept(world: BehaviourWorld) {
     let satellite = world.satellite().await;
     let expected = SatelliteStatus::from(world.rename_status("active", "resting"));
     let found = world.api().satellites().get(satellite.id).await.unwrap().unwrap();

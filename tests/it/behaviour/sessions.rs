@@ -11,8 +11,8 @@ use hive_core::wire::{ErrorCode, SessionId};
 use hive_testkit::{FaultProxy, PATIENCE, until};
 use tokio::time::timeout;
 
-use super::world::Machine;
-use super::{World, claims};
+use super::world::BehaviourSatellite;
+use super::{BehaviourWorld, claims};
 
 claims!(
     a_terminal_is_opened_used_and_ended,
@@ -26,11 +26,11 @@ claims!(
     no_more_terminals_than_are_allowed,
 );
 
-fn wanted(machine: &Machine) -> SessionCreate {
+fn wanted(machine: &BehaviourSatellite) -> SessionCreate {
     SessionCreate { shell: Some("/bin/sh".into()), ..SessionCreate::on(machine.id) }
 }
 
-async fn open(world: &World, machine: &Machine) -> SessionId {
+async fn open(world: &BehaviourWorld, machine: &BehaviourSatellite) -> SessionId {
     world.api().sessions().create(wanted(machine)).await.unwrap().id
 }
 
@@ -45,7 +45,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    async fn attach(world: &World, id: SessionId, mode: ViewMode) -> Self {
+    async fn attach(world: &BehaviourWorld, id: SessionId, mode: ViewMode) -> Self {
         Self::attach_with(world.api(), id, AttachRequest { mode, ..AttachRequest::default() }).await
     }
 
@@ -126,7 +126,7 @@ impl Viewer {
     }
 }
 
-async fn a_terminal_is_opened_used_and_ended(world: World) {
+async fn a_terminal_is_opened_used_and_ended(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let api = world.api();
     let mut env = wanted(&machine);
@@ -156,7 +156,7 @@ async fn a_terminal_is_opened_used_and_ended(world: World) {
     world.end().await;
 }
 
-async fn what_is_typed_comes_back_by_its_offsets(world: World) {
+async fn what_is_typed_comes_back_by_its_offsets(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let mut viewer = Viewer::attach(&world, id, ViewMode::Control).await;
@@ -178,7 +178,7 @@ async fn what_is_typed_comes_back_by_its_offsets(world: World) {
     world.end().await;
 }
 
-async fn one_types_and_another_takes_over(world: World) {
+async fn one_types_and_another_takes_over(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let mut first = Viewer::attach(&world, id, ViewMode::Control).await;
@@ -213,7 +213,7 @@ async fn one_types_and_another_takes_over(world: World) {
     world.end().await;
 }
 
-async fn a_size_is_everybodys(world: World) {
+async fn a_size_is_everybodys(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let mut typist = Viewer::attach(&world, id, ViewMode::Control).await;
@@ -228,7 +228,7 @@ async fn a_size_is_everybodys(world: World) {
     world.end().await;
 }
 
-async fn who_does_not_read_gets_a_fresh_screen(world: World) {
+async fn who_does_not_read_gets_a_fresh_screen(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     // Where there is a way in between, nothing passes on it, and little can wait there.
@@ -251,7 +251,7 @@ async fn who_does_not_read_gets_a_fresh_screen(world: World) {
     world.end().await;
 }
 
-async fn an_end_is_told_and_told_again(world: World) {
+async fn an_end_is_told_and_told_again(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let mut viewer = Viewer::attach(&world, id, ViewMode::Control).await;
@@ -266,7 +266,7 @@ async fn an_end_is_told_and_told_again(world: World) {
     world.end().await;
 }
 
-async fn who_was_cut_off_goes_on_where_it_was(world: World) {
+async fn who_was_cut_off_goes_on_where_it_was(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let mut viewer = Viewer::attach(&world, id, ViewMode::Control).await;
@@ -285,7 +285,7 @@ async fn who_was_cut_off_goes_on_where_it_was(world: World) {
     world.end().await;
 }
 
-async fn who_leaves_is_gone(world: World) {
+async fn who_leaves_is_gone(world: BehaviourWorld) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
     let viewers = async || world.api().sessions().get(id).await.unwrap().unwrap().viewers;
@@ -306,7 +306,7 @@ async fn who_leaves_is_gone(world: World) {
     world.end().await;
 }
 
-async fn no_more_terminals_than_are_allowed(world: World) {
+async fn no_more_terminals_than_are_allowed(world: BehaviourWorld) {
     let machine = world.satellite().await;
     for _ in 0..3 {
         open(&world, &machine).await;

@@ -38,7 +38,7 @@ pub(super) struct Somebody {
     pub(super) api: Box<dyn HiveApi>,
 }
 
-pub(super) struct World {
+pub(super) struct BehaviourWorld {
     side: Side,
     /// The hive itself, for what happens behind the back of who is asked.
     pub(super) hive: Hive,
@@ -53,7 +53,7 @@ pub(super) struct World {
     _database: Option<PostgresDatabase>,
 }
 
-impl World {
+impl BehaviourWorld {
     pub(super) async fn embedded() -> Self {
         Self::start(Side::Embedded).await
     }
@@ -158,14 +158,14 @@ impl World {
     }
 
     /// A real satellite, online.
-    pub(super) async fn satellite(&self) -> Machine {
+    pub(super) async fn satellite(&self) -> BehaviourSatellite {
         self.satellite_with(NAME, SatelliteOptions::default()).await
     }
 
-    pub(super) async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Machine {
+    pub(super) async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> BehaviourSatellite {
         let team = options.team_id.as_ref().map(|team| team.parse().unwrap());
         let process = TestSatellite::start(name, &self.url, &self.token(team).await, self.dir.path(), options).await;
-        Machine { id: process.id().parse().unwrap(), process }
+        BehaviourSatellite { id: process.id().parse().unwrap(), process }
     }
 
     /// A satellite that was registered and has never come.
@@ -213,7 +213,7 @@ impl World {
 }
 
 /// A real satellite.
-pub(super) struct Machine {
+pub(super) struct BehaviourSatellite {
     pub(super) id: SatelliteId,
     pub(super) process: TestSatellite,
 }

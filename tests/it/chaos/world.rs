@@ -15,7 +15,7 @@ use crate::support::{Dice, text, unique_seconds};
 /// How many callers give commands at the same time.
 const CALLERS: u64 = 6;
 
-pub(crate) struct World {
+pub(crate) struct ChaosWorld {
     // The satellites end before the folder of the hive goes.
     satellites: Vec<(TestSatellite, FaultProxy)>,
     hive: TestHive,
@@ -33,7 +33,7 @@ pub(crate) struct Tally {
     pub(crate) untold: u32,
 }
 
-impl World {
+impl ChaosWorld {
     pub(crate) async fn new(satellites: usize) -> Self {
         // Fast heartbeats and reconnects, so that an epoch sees many links.
         let args = ["--heartbeat-interval", "1", "--heartbeat-timeout", "3"].map(String::from).to_vec();

@@ -19,20 +19,20 @@ use crate::{Error, Result};
 
 /// A process of an agent, as its handshake tells it.
 #[derive(Clone, Copy)]
-struct Process {
+struct CloneProcess {
     start_id: &'static str,
     earlier: &'static [&'static str],
     position: u64,
 }
 
-const FIRST: Process = Process { start_id: "process-1", earlier: &[], position: 10 };
+const FIRST: CloneProcess = CloneProcess { start_id: "process-1", earlier: &[], position: 10 };
 
 async fn impatient_hive() -> Hive {
     let settings = Settings { answer_time: Duration::from_millis(200), ..Settings::default() };
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
-fn handshake_of(id: SatelliteId, process: Process) -> Handshake {
+fn handshake_of(id: SatelliteId, process: CloneProcess) -> Handshake {
     Handshake {
         journal_position: Some(process.position),
         start_id: Some(process.start_id.into()),
@@ -41,11 +41,11 @@ fn handshake_of(id: SatelliteId, process: Process) -> Handshake {
     }
 }
 
-async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Result<Satellite> {
+async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: CloneProcess) -> Result<Satellite> {
     connect_with(hive, registered, handshake_of(registered.id, process)).await
 }
 
-async fn connect_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Satellite {
+async fn connect_as(hive: &Hive, registered: &RegisteredSatellite, process: CloneProcess) -> Satellite {
     try_as(hive, registered, process).await.unwrap()
 }
 
@@ -73,7 +73,7 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     let registered = register(&hive, NAME).await;
     let mut events = hive.as_system().satellites().subscribe(None).await.unwrap();
     let mut satellite = connect_as(&hive, &registered, FIRST).await;
-    let copy = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let copy = CloneProcess { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     for _ in 0..2 {
         let refused = tokio::select! {
             refused = try_as(&hive, &registered, copy) => refused,
@@ -104,7 +104,7 @@ async fn a_restarted_satellite_does_not_wait_for_a_link_that_is_dead() {
     let hive = impatient_hive().await;
     let registered = register(&hive, NAME).await;
     let mut silent = connect_as(&hive, &registered, FIRST).await;
-    let restarted = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let restarted = CloneProcess { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let _satellite = connect_as(&hive, &registered, restarted).await;
     // Nobody answers the ping: the process of this link is gone.
     silent.closed().await;
@@ -123,7 +123,7 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     start(&mut satellite, command, 11).await;
     // Gone before the other one connects, so that nobody answers for the identity.
     drop(satellite);
-    let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let rolled_back = CloneProcess { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let mut satellite = connect_as(&hive, &registered, rolled_back).await;
     until(&hive, command, CommandStatus::OutcomeUnknown).await;
 
@@ -133,15 +133,15 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     start(&mut satellite, next, 11).await;
     until(&hive, next, CommandStatus::Started).await;
     drop(satellite);
-    let restarted = Process { start_id: "process-3", earlier: &["process-1", "process-2"], position: 11 };
+    let restarted = CloneProcess { start_id: "process-3", earlier: &["process-1", "process-2"], position: 11 };
     let mut satellite = connect_as(&hive, &registered, restarted).await;
     let again = satellite.command().await;
     assert_eq!((again.id, again.started), (next, true), "it is the same journal, which must know it");
 
     // The process that was there before the return knows nothing of it, however far it has come.
     drop(satellite);
-    let before = Process { position: 99, ..FIRST };
-    let copied = Process { earlier: &["process-0"], ..before };
+    let before = CloneProcess { position: 99, ..FIRST };
+    let copied = CloneProcess { earlier: &["process-0"], ..before };
     let mut satellite = connect_as(&hive, &registered, copied).await;
     until(&hive, next, CommandStatus::OutcomeUnknown).await;
     let last = submit(&hive, registered.id).await;
@@ -176,7 +176,7 @@ async fn how_far_a_journal_has_come_outlives_the_hive() {
     drop(satellite);
     hive.shutdown().await;
     let hive = build().await;
-    let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let rolled_back = CloneProcess { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let _satellite = connect_as(&hive, &registered, rolled_back).await;
     until(&hive, command, CommandStatus::OutcomeUnknown).await;
     hive.shutdown().await;

@@ -15,7 +15,7 @@ use crate::jobs::JobOptions;
 use crate::{Error, Result};
 
 /// A hive with two teams, in each of which somebody is an admin.
-struct World {
+struct TwoTeams {
     hive: Hive,
     blue: TeamId,
     red: TeamId,
@@ -23,11 +23,11 @@ struct World {
     bert: ActingHive,
 }
 
-async fn world() -> World {
+async fn world() -> TwoTeams {
     let hive = hive().await;
     let (blue, anna) = team(&hive, "blue", "anna").await;
     let (red, bert) = team(&hive, "red", "bert").await;
-    World { hive, blue, red, anna, bert }
+    TwoTeams { hive, blue, red, anna, bert }
 }
 
 async fn team(hive: &Hive, slug: &str, admin: &str) -> (TeamId, ActingHive) {
@@ -48,13 +48,14 @@ async fn acting(hive: &Hive, username: &str) -> ActingHive {
     hive.acting_as(hive.authenticate_api_key(&key.unwrap().api_key, None, VerifyMode::Full).await.unwrap())
 }
 
-impl World {
+impl TwoTeams {
     /// A satellite of a team that was online once.
     async fn satellite(&self, name: &str, team: Option<TeamId>, tags: &[&str]) -> SatelliteId {
         let scope = if team.is_some() { TokenScope::Team } else { TokenScope::Global };
         let create = RegistrationTokenCreate { scope, team_id: team, ..global() };
         let token = token(&self.hive.as_system(), create).await;
         let registered = self.hive.register_satellite(&token, request(name), None, None).await.unwrap();
+        // A satellite that was never online is inactive, and no part of the fleet that queries select.
         drop(connect(&self.hive, &registered, name).await);
         let tags = Some(tags.iter().map(|tag| (*tag).to_owned()).collect());
         let update = SatelliteUpdate { tags, ..SatelliteUpdate::default() };
@@ -89,6 +90,7 @@ async fn a_group_is_the_listed_satellites_and_those_of_its_query() {
     world.satellite("web-server-02", blue, &["web", "canary"]).await;
     let db = world.satellite("database-01", blue, &["db"]).await;
     world.satellite("red-server-01", Some(world.red), &["web"]).await;
+    // Neither of the two is of the team of the group, and its query must not find them.
     world.satellite("all-server-01", None, &["web"]).await;
     let created = anna.groups().create(new_group("web", blue, Some("web AND NOT canary"), &[db])).await.unwrap();
     assert_eq!((created.satellite_count, &created.members), (2, &vec![db]));
@@ -97,6 +99,7 @@ async fn a_group_is_the_listed_satellites_and_those_of_its_query() {
 
     let job = submit(anna, group("web"), None).await.unwrap();
     assert_eq!(job.targets, ["group:web"]);
+    // The group changes under a job that was submitted.
     let empty = GroupUpdate { query: Some(None), members: Some(Vec::new()), ..GroupUpdate::default() };
     assert_eq!(anna.groups().update(created.group.id, empty).await.unwrap().satellite_count, 0);
     assert_eq!(names(anna, job).await, ["database-01", "web-server-01"], "its targets are frozen");
@@ -117,6 +120,7 @@ async fn a_group_of_another_team_looks_like_none() {
     let satellite = world.satellite("web-server-01", blue, &["web"]).await;
     let id = anna.groups().create(new_group("web", blue, Some("web"), &[satellite])).await.unwrap().group.id;
     let unknown = GroupId::new(world.hive.services().context.seed());
+    // The whole text is compared: a difference in one word would tell that the group exists.
     let told = |error: Error, id: &str| error.to_wire().message.replace(id, "ID");
     for (hidden, missing) in [(id.to_string(), unknown.to_string()), ("web".into(), "nothing".into())] {
         let submit = async |word: &str| {
@@ -146,6 +150,7 @@ async fn a_group_of_another_team_looks_like_none() {
     assert_eq!(bert.groups().list(GroupFilter::default(), PageRequest::default()).await.unwrap().total, 0);
     let of_blue = GroupFilter { team: blue, ..GroupFilter::default() };
     assert_eq!(bert.groups().list(of_blue, PageRequest::default()).await.unwrap().total, 0);
+    // A team of others looks like none, and so does a satellite of theirs.
     let into_blue = bert.groups().create(new_group("mine", blue, None, &[])).await.unwrap_err();
     assert_eq!(into_blue.code(), ErrorCode::NotFound);
     let foreign = bert.groups().create(new_group("mine", Some(world.red), None, &[satellite])).await.unwrap_err();
@@ -192,6 +197,7 @@ async fn a_satellite_that_moves_or_goes_leaves_its_group() {
     system.satellites().remove(gone).await.unwrap();
     for who in [anna, &system] {
         let found = who.groups().get(created.group.id).await.unwrap().unwrap();
+        // Also for the system, which sees the moved satellite in its new team.
         assert_eq!((found.members, found.satellite_count), (vec![kept], 1));
     }
     assert_eq!(names(anna, submit(anna, group("web"), None).await.unwrap()).await, ["web-server-03"]);

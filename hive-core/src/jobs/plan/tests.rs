@@ -200,7 +200,7 @@ async fn targets_that_are_not_run_have_ended() {
 
 /// What happens to a job from outside.
 #[derive(Debug, Clone)]
-enum Event {
+enum PlanStep {
     Turn,
     End(usize),
     Leave(usize),
@@ -210,15 +210,15 @@ enum Event {
     Later(u64),
 }
 
-fn events(count: usize) -> impl Strategy<Value = Vec<Event>> {
+fn events(count: usize) -> impl Strategy<Value = Vec<PlanStep>> {
     let event = prop_oneof![
-        3 => Just(Event::Turn),
-        3 => (0..count).prop_map(Event::End),
-        1 => (0..count).prop_map(Event::Leave),
-        1 => (0..count).prop_map(Event::Return),
-        1 => (0..count).prop_map(Event::Fail),
-        1 => (0..count).prop_map(Event::Pass),
-        1 => (0u64..120).prop_map(Event::Later),
+        3 => Just(PlanStep::Turn),
+        3 => (0..count).prop_map(PlanStep::End),
+        1 => (0..count).prop_map(PlanStep::Leave),
+        1 => (0..count).prop_map(PlanStep::Return),
+        1 => (0..count).prop_map(PlanStep::Fail),
+        1 => (0..count).prop_map(PlanStep::Pass),
+        1 => (0u64..120).prop_map(PlanStep::Later),
     ];
     prop::collection::vec(event, 0..120)
 }
@@ -232,26 +232,26 @@ proptest! {
         let (mut flying, mut ended) = (HashSet::new(), HashSet::new());
         for event in events {
             match event {
-                Event::Turn => {
+                PlanStep::Turn => {
                     for id in plan.next(now, |id| !away.borrow().contains(&id)) {
                         prop_assert!(!ended.contains(&id), "it had ended");
                         prop_assert!(flying.insert(id), "it was under way");
                     }
                 }
-                Event::End(n) => {
+                PlanStep::End(n) => {
                     // Only what was handed over ends in this log.
                     if flying.remove(&command(n)) {
                         prop_assert!(plan.note_ended(command(n), Succeeded, Some(0)));
                         ended.insert(command(n));
                     }
                 }
-                Event::Leave(n) => drop(away.borrow_mut().insert(satellite(n))),
-                Event::Return(n) => drop(away.borrow_mut().remove(&satellite(n))),
-                Event::Fail(n) if flying.remove(&command(n)) => plan.requeue(command(n)),
-                Event::Pass(n) if flying.remove(&command(n)) => plan.defer(command(n), now),
-                Event::Fail(_) | Event::Pass(_) => {}
+                PlanStep::Leave(n) => drop(away.borrow_mut().insert(satellite(n))),
+                PlanStep::Return(n) => drop(away.borrow_mut().remove(&satellite(n))),
+                PlanStep::Fail(n) if flying.remove(&command(n)) => plan.requeue(command(n)),
+                PlanStep::Pass(n) if flying.remove(&command(n)) => plan.defer(command(n), now),
+                PlanStep::Fail(_) | PlanStep::Pass(_) => {}
                 // Shorter than what is under way may last, so that the concurrency is the concurrency.
-                Event::Later(millis) => now += Duration::from_millis(millis),
+                PlanStep::Later(millis) => now += Duration::from_millis(millis),
             }
             prop_assert!(flying.len() <= concurrency);
             prop_assert_eq!(plan.counts().total(), 8);

@@ -167,7 +167,7 @@ fn what_is_refused_is_said_again_when_something_has_changed() {
 
 /// One step of a random test.
 #[derive(Debug, Clone)]
-enum Step {
+enum ReattachStep {
     Type(u8),
     Say,
     Apply(u8),
@@ -181,14 +181,14 @@ enum Step {
     Lend,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ReattachStep> {
     prop_oneof![
-        6 => (1u8..20).prop_map(Step::Type),
-        6 => Just(Step::Say),
-        6 => (0u8..40).prop_map(Step::Apply),
-        3 => Just(Step::TellApplied),
-        2 => (any::<bool>(), prop::bool::weighted(0.3)).prop_map(|(is_killed, other)| Step::Cut { is_killed, other }),
-        1 => Just(Step::Lend),
+        6 => (1u8..20).prop_map(ReattachStep::Type),
+        6 => Just(ReattachStep::Say),
+        6 => (0u8..40).prop_map(ReattachStep::Apply),
+        3 => Just(ReattachStep::TellApplied),
+        2 => (any::<bool>(), prop::bool::weighted(0.3)).prop_map(|(is_killed, other)| ReattachStep::Cut { is_killed, other }),
+        1 => Just(ReattachStep::Lend),
     ]
 }
 
@@ -200,32 +200,34 @@ struct Far {
 }
 
 /// A viewer that types the numbers from 1 to 250 in turn, and another that types zeros.
-struct World {
+struct ReattachModel {
     input: PendingInput,
     far: Far,
     typed: Vec<u8>,
     lost: u64,
 }
 
-impl World {
+impl ReattachModel {
     fn new() -> Self {
         Self { input: PendingInput::starting_with(mine(0)), far: Far::default(), typed: Vec::new(), lost: 0 }
     }
 
-    fn run(&mut self, step: Step) {
+    fn run(&mut self, step: ReattachStep) {
         match step {
-            Step::Type(count) => {
+            ReattachStep::Type(count) => {
                 for _ in 0..count {
                     let key = (self.typed.len() % 250) as u8 + 1;
                     self.input.push(&[key]).unwrap();
                     self.typed.push(key);
                 }
             }
-            Step::Say => self.say(),
-            Step::Apply(count) => self.far.applied = self.far.taken.len().min(self.far.applied + count as usize),
-            Step::TellApplied => self.input.on_applied(self.far.applied as u64),
-            Step::Cut { is_killed, other } => self.cut(is_killed, other),
-            Step::Lend => {
+            ReattachStep::Say => self.say(),
+            ReattachStep::Apply(count) => {
+                self.far.applied = self.far.taken.len().min(self.far.applied + count as usize);
+            }
+            ReattachStep::TellApplied => self.input.on_applied(self.far.applied as u64),
+            ReattachStep::Cut { is_killed, other } => self.cut(is_killed, other),
+            ReattachStep::Lend => {
                 self.lost += self.input.on_control(others(self.far.taken.len() as u64));
                 self.far.taken.extend([0; 3]);
                 assert_eq!(self.input.on_control(mine(self.far.taken.len() as u64)), 0);
@@ -270,11 +272,11 @@ impl World {
 proptest! {
     #[test]
     fn a_keyboard_that_stays_ours_loses_nothing_and_doubles_nothing(steps in prop::collection::vec(step(), 0..200)) {
-        let mut world = World::new();
+        let mut world = ReattachModel::new();
         for step in steps {
             match step {
-                Step::Lend => {}
-                Step::Cut { is_killed, .. } => world.run(Step::Cut { is_killed, other: false }),
+                ReattachStep::Lend => {}
+                ReattachStep::Cut { is_killed, .. } => world.run(ReattachStep::Cut { is_killed, other: false }),
                 step => world.run(step),
             }
         }
@@ -285,10 +287,10 @@ proptest! {
 
     #[test]
     fn a_keyboard_that_changes_hands_doubles_nothing_and_counts_what_it_loses(steps in prop::collection::vec(step(), 0..200)) {
-        let mut world = World::new();
+        let mut world = ReattachModel::new();
         for step in steps {
             // Input that a killed hive had passed on for another lease is lost, and no side can count it.
-            let is_uncounted = matches!(step, Step::Cut { is_killed: true, .. }) && world.far.applied < world.far.taken.len();
+            let is_uncounted = matches!(step, ReattachStep::Cut { is_killed: true, .. }) && world.far.applied < world.far.taken.len();
             if !is_uncounted {
                 world.run(step);
             }

@@ -43,11 +43,11 @@ fn attached(output: u64, control: Control) -> Attached {
 }
 
 /// The answer of the hive to the next attempt to attach.
-type Answer = Result<Attached>;
+type AttachAnswer = Result<Attached>;
 
 /// A hive that gives the answers of a test.
 struct Scripted {
-    answers: Mutex<VecDeque<Answer>>,
+    answers: Mutex<VecDeque<AttachAnswer>>,
     requests: mpsc::Sender<AttachRequest>,
     ways: mpsc::Sender<FarEnd>,
 }
@@ -59,20 +59,20 @@ struct FarEnd {
 }
 
 #[derive(Debug)]
-struct Output(mpsc::Receiver<SessionEvent>);
+struct FakeOutput(mpsc::Receiver<SessionEvent>);
 
 #[derive(Debug)]
-struct Input(mpsc::Sender<ViewerAction>);
+struct FakeInput(mpsc::Sender<ViewerAction>);
 
 #[async_trait]
-impl AttachmentOutput for Output {
+impl AttachmentOutput for FakeOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         self.0.recv().await
     }
 }
 
 #[async_trait]
-impl AttachmentInput for Input {
+impl AttachmentInput for FakeInput {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
         self.0.send(action).await.map_err(|_| Error::Unavailable("the state is broken".into()))
     }
@@ -116,19 +116,19 @@ impl SessionManager for Scripted {
         // Room for one action. The viewer waits until the test receives it.
         let (input, sent) = mpsc::channel(1);
         self.ways.send(FarEnd { tell, sent }).await.unwrap();
-        Ok(Attachment { attached, output: Box::new(Output(output)), input: Box::new(Input(input)) })
+        Ok(Attachment { attached, output: Box::new(FakeOutput(output)), input: Box::new(FakeInput(input)) })
     }
 }
 
 /// A `Terminal` and its hive.
-struct World {
+struct ViewerFixture {
     terminal: Terminal,
     hive: Arc<Scripted>,
     requests: mpsc::Receiver<AttachRequest>,
     ways: mpsc::Receiver<FarEnd>,
 }
 
-impl World {
+impl ViewerFixture {
     async fn open(first: Attached) -> (Self, FarEnd) {
         Self::open_as(ViewOptions::default(), first).await
     }
@@ -145,7 +145,7 @@ impl World {
         (world, state)
     }
 
-    fn answer_next(&self, answer: Answer) {
+    fn answer_next(&self, answer: AttachAnswer) {
         self.hive.answers.lock().unwrap().push_back(answer);
     }
 
@@ -190,7 +190,7 @@ fn ended() -> SessionEnd {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_seen_and_typed_before_a_cut_goes_on_behind_it() {
-    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = ViewerFixture::open(attached(0, mine(0))).await;
     world.terminal.write("ls".into()).unwrap();
     assert_eq!(world.sent(&mut state).await, typed(0, "ls"));
     state.tell.send(output(0, "abc")).await.unwrap();
@@ -212,7 +212,7 @@ async fn what_was_seen_and_typed_before_a_cut_goes_on_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hive_that_stays_away_is_tried_again_and_again() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     drop(state);
     for _ in 0..12 {
         let TerminalEvent::Disconnected { retry_in, .. } = world.next().await else { panic!("it came back") };
@@ -224,7 +224,7 @@ async fn a_hive_that_stays_away_is_tried_again_and_again() {
 
 #[tokio::test(start_paused = true)]
 async fn typing_does_not_hold_up_the_way_back() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     drop(state);
     world.answer_next(Ok(attached(0, mine(0))));
     let mut typed = 0;
@@ -242,7 +242,7 @@ async fn typing_does_not_hold_up_the_way_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_typed_while_another_took_the_keyboard_is_lost_and_counted() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     drop(state);
     world.next().await;
     world.terminal.write("rm -r".into()).unwrap();
@@ -256,7 +256,7 @@ async fn what_was_typed_while_another_took_the_keyboard_is_lost_and_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn what_changed_meanwhile_is_told_on_the_way_back() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     drop(state);
     let size = Size { cols: 200, rows: 50 };
     let session = Session { online: false, size, ..session() };
@@ -271,7 +271,7 @@ async fn what_changed_meanwhile_is_told_on_the_way_back() {
 #[tokio::test(start_paused = true)]
 async fn who_took_the_keyboard_does_not_take_it_again_by_coming_back() {
     let options = ViewOptions { mode: ViewMode::Take, size: None };
-    let (mut world, state) = World::open_as(options, attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open_as(options, attached(0, mine(0))).await;
     world.terminal.resize(Size { cols: 10, rows: 10 });
     drop(state);
     world.answer_next(Ok(attached(0, others(0))));
@@ -282,7 +282,7 @@ async fn who_took_the_keyboard_does_not_take_it_again_by_coming_back() {
 
 #[tokio::test(start_paused = true)]
 async fn gaps_and_resets_are_told() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     let message = [ToViewer::Gap { from: 0, to: 10 }, ToViewer::Reset { output: 50, modes: "m".into() }];
     for message in message {
         state.tell.send(SessionEvent::Message(message)).await.unwrap();
@@ -296,16 +296,16 @@ async fn gaps_and_resets_are_told() {
 #[tokio::test(start_paused = true)]
 async fn a_screen_seen_from_its_beginning_is_not_cleared() {
     let modes = |output, modes: &str| Attached { modes: Some(modes.into()), ..attached(output, mine(0)) };
-    let (mut world, state) = World::open(modes(0, "")).await;
+    let (mut world, state) = ViewerFixture::open(modes(0, "")).await;
     state.tell.send(output(0, "$ ")).await.unwrap();
     assert_eq!(world.next().await, shown(2, "$ "));
-    let (mut world, _way) = World::open(modes(700, "")).await;
+    let (mut world, _way) = ViewerFixture::open(modes(700, "")).await;
     assert_eq!(world.next().await, TerminalEvent::Reset { modes: String::new() });
 }
 
 #[tokio::test(start_paused = true)]
 async fn output_is_read_while_nobody_takes_what_is_said() {
-    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = ViewerFixture::open(attached(0, mine(0))).await;
     world.terminal.take_control();
     world.terminal.release_control();
     state.tell.send(output(0, "a")).await.unwrap();
@@ -316,7 +316,7 @@ async fn output_is_read_while_nobody_takes_what_is_said() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_shown_is_acknowledged_though_nothing_else_happens() {
-    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = ViewerFixture::open(attached(0, mine(0))).await;
     state.tell.send(output(0, "abc")).await.unwrap();
     world.next().await;
     world.terminal.ack(3);
@@ -325,7 +325,7 @@ async fn what_is_shown_is_acknowledged_though_nothing_else_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_follows_the_end() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     state.tell.send(SessionEvent::Message(ToViewer::Ended(ended()))).await.unwrap();
     assert_eq!(world.next().await, TerminalEvent::Ended(ended()));
     assert_eq!(world.terminal.next().await, None);
@@ -334,7 +334,7 @@ async fn nothing_follows_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_terminal_that_ended_meanwhile_has_its_end_even_if_nobody_tells() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     drop(state);
     let session = Session { status: SessionStatus::Ended, end: Some(ended()), ..session() };
     world.answer_next(Ok(Attached { session, ..attached(0, mine(0)) }));
@@ -345,7 +345,7 @@ async fn a_terminal_that_ended_meanwhile_has_its_end_even_if_nobody_tells() {
 #[tokio::test(start_paused = true)]
 async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
     for refusal in [Error::AuthInvalid, Error::SessionNotFound("x".into()), Error::Forbidden("x".into())] {
-        let (mut world, state) = World::open(attached(0, mine(0))).await;
+        let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
         let code = refusal.code();
         drop(state);
         world.answer_next(Err(refusal));
@@ -358,7 +358,7 @@ async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_hive_says_last_is_the_cause() {
-    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = ViewerFixture::open(attached(0, mine(0))).await;
     let error = Error::unavailable("connection reset").to_wire();
     state.tell.send(SessionEvent::Message(ToViewer::Error { error })).await.unwrap();
     let event = world.next().await;
@@ -367,7 +367,7 @@ async fn what_the_hive_says_last_is_the_cause() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_says_what_it_typed_and_lets_the_keyboard_go() {
-    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = ViewerFixture::open(attached(0, mine(0))).await;
     world.terminal.write("exit\n".into()).unwrap();
     state.tell.send(output(0, "more to read")).await.unwrap();
     let listening = async { [state.sent.recv().await.unwrap(), state.sent.recv().await.unwrap()] };

@@ -13,12 +13,12 @@ use crate::fixture::random;
 
 /// A satellite, and the heartbeats that it sends.
 #[derive(Clone, Copy)]
-struct Machine {
+struct BeatingSatellite {
     id: SatelliteId,
     team: Option<TeamId>,
 }
 
-impl Machine {
+impl BeatingSatellite {
     fn new(team: Option<TeamId>) -> Self {
         Self { id: SatelliteId::new(seed()), team }
     }
@@ -44,13 +44,13 @@ fn at(second: u32) -> Timestamp {
     Timestamp::from_micros(0).plus(Duration::from_secs(second.into()))
 }
 
-async fn history(store: &dyn TelemetryStore, machine: Machine) -> Vec<Timestamp> {
+async fn history(store: &dyn TelemetryStore, machine: BeatingSatellite) -> Vec<Timestamp> {
     let rows = store.heartbeat_list(machine.id, &VisibleTeams::All, None, u32::MAX).await.unwrap();
     rows.into_iter().map(|row| row.at).collect()
 }
 
 pub(crate) async fn heartbeats_only_go_forward(store: &dyn TelemetryStore) {
-    let machine = Machine::new(None);
+    let machine = BeatingSatellite::new(None);
     assert_eq!(store.heartbeat_latest(machine.id).await.unwrap(), None);
     store.heartbeat_append(vec![machine.heartbeat(5)]).await.unwrap();
     store.heartbeat_append(vec![machine.heartbeat(3)]).await.unwrap();
@@ -61,7 +61,7 @@ pub(crate) async fn heartbeats_only_go_forward(store: &dyn TelemetryStore) {
 }
 
 pub(crate) async fn the_last_metrics_stay(store: &dyn TelemetryStore) {
-    let machine = Machine::new(Some(TeamId::new(seed())));
+    let machine = BeatingSatellite::new(Some(TeamId::new(seed())));
     store.heartbeat_append(vec![machine.silent(1)]).await.unwrap();
     assert_eq!(store.heartbeat_latest(machine.id).await.unwrap(), Some(machine.silent(1)));
     store.heartbeat_append(vec![machine.heartbeat(2), machine.silent(3)]).await.unwrap();
@@ -71,7 +71,7 @@ pub(crate) async fn the_last_metrics_stay(store: &dyn TelemetryStore) {
 }
 
 pub(crate) async fn a_heartbeat_is_stored_once(store: &dyn TelemetryStore) {
-    let (one, other) = (Machine::new(None), Machine::new(None));
+    let (one, other) = (BeatingSatellite::new(None), BeatingSatellite::new(None));
     let batch = vec![one.heartbeat(1), other.heartbeat(1), one.silent(2), one.heartbeat(3), one.silent(4)];
     for _ in 0..3 {
         store.heartbeat_append(batch.clone()).await.unwrap();
@@ -82,7 +82,7 @@ pub(crate) async fn a_heartbeat_is_stored_once(store: &dyn TelemetryStore) {
 
 pub(crate) async fn the_newest_heartbeats_are_kept(store: &dyn TelemetryStore) {
     for (team, kept) in [(None, MAX_GLOBAL_HEARTBEATS), (Some(TeamId::new(seed())), MAX_TEAM_HEARTBEATS)] {
-        let machine = Machine::new(team);
+        let machine = BeatingSatellite::new(team);
         let count = kept + 60;
         store.heartbeat_append((1..=count).map(|second| machine.heartbeat(second)).collect()).await.unwrap();
         let expected: Vec<_> = (1..=count).rev().take(kept as usize).map(at).collect();
@@ -92,8 +92,8 @@ pub(crate) async fn the_newest_heartbeats_are_kept(store: &dyn TelemetryStore) {
 
 pub(crate) async fn heartbeats_are_listed_newest_first_and_by_team(store: &dyn TelemetryStore) {
     let [ours, theirs] = [(); 2].map(|()| TeamId::new(seed()));
-    let before = Machine::new(Some(ours));
-    let after = Machine { team: Some(theirs), ..before };
+    let before = BeatingSatellite::new(Some(ours));
+    let after = BeatingSatellite { team: Some(theirs), ..before };
     let sent = [before.heartbeat(1), before.heartbeat(2), after.heartbeat(3), after.heartbeat(4)];
     store.heartbeat_append(sent.to_vec()).await.unwrap();
     let check = async |visible: VisibleTeams, before: Option<u32>, limit, expected: &[&HeartbeatRow]| {
@@ -110,10 +110,10 @@ pub(crate) async fn heartbeats_are_listed_newest_first_and_by_team(store: &dyn T
 }
 
 pub(crate) async fn times_are_read_for_many_satellites(store: &dyn TelemetryStore) {
-    let machines: Vec<_> = (0..600).map(|_| Machine::new(None)).collect();
+    let machines: Vec<_> = (0..600).map(|_| BeatingSatellite::new(None)).collect();
     let heartbeats = machines.iter().zip(1..).map(|(machine, second)| machine.silent(second));
     store.heartbeat_append(heartbeats.collect()).await.unwrap();
-    let unknown = Machine::new(None).id;
+    let unknown = BeatingSatellite::new(None).id;
     let ids: Vec<_> = machines.iter().map(|machine| machine.id).chain([unknown]).collect();
     let mut times = store.heartbeat_times(&ids).await.unwrap();
     times.sort_unstable_by_key(|(_, time)| *time);
@@ -123,7 +123,7 @@ pub(crate) async fn times_are_read_for_many_satellites(store: &dyn TelemetryStor
 }
 
 pub(crate) async fn a_deleted_satellite_has_no_telemetry(store: &dyn TelemetryStore) {
-    let (gone, kept) = (Machine::new(None), Machine::new(None));
+    let (gone, kept) = (BeatingSatellite::new(None), BeatingSatellite::new(None));
     store.heartbeat_append(vec![gone.heartbeat(1), kept.heartbeat(1)]).await.unwrap();
     store.telemetry_delete(vec![gone.id]).await.unwrap();
     assert_eq!(store.heartbeat_latest(gone.id).await.unwrap(), None);
@@ -136,8 +136,8 @@ pub(crate) async fn two_processes_write_the_same_satellites(
     one: Arc<dyn TelemetryStore>,
     other: Arc<dyn TelemetryStore>,
 ) {
-    let mut machines: Vec<_> = (0..300).map(|_| Machine::new(None)).collect();
-    let write = async |store: &dyn TelemetryStore, machines: &[Machine], seconds: [u32; 20]| {
+    let mut machines: Vec<_> = (0..300).map(|_| BeatingSatellite::new(None)).collect();
+    let write = async |store: &dyn TelemetryStore, machines: &[BeatingSatellite], seconds: [u32; 20]| {
         for second in seconds {
             let batch = machines.iter().map(|machine| machine.heartbeat(second)).collect();
             store.heartbeat_append(batch).await.unwrap();

@@ -177,7 +177,7 @@ fn a_window_that_closes_gives_jobs_their_commands_back() {
 }
 
 /// A satellite, its queue in the store, and what was handed over.
-struct World {
+struct WindowModel {
     window: DeliveryWindow,
     capacity: usize,
     queued: BTreeSet<(Rank, QueueKey, CommandClass)>,
@@ -191,7 +191,7 @@ struct World {
 }
 
 #[derive(Debug, Clone)]
-enum Event {
+enum WindowStep {
     Accept(CommandClass, Rank),
     /// As `Accept`, with an age that others have overtaken.
     AcceptLate(Rank),
@@ -207,21 +207,21 @@ fn rank() -> impl Strategy<Value = Rank> {
     prop_oneof![Just(Rank::Immediate), Just(Rank::High), Just(Rank::Normal), Just(Rank::Low)]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = WindowStep> {
     let class = prop_oneof![9 => Just(CommandClass::Process), 1 => Just(CommandClass::Power)];
     prop_oneof![
-        30 => (class, rank()).prop_map(|(class, rank)| Event::Accept(class, rank)),
-        3 => rank().prop_map(Event::AcceptLate),
-        12 => (0usize..100).prop_map(Event::EndOne),
-        2 => (0usize..100).prop_map(Event::SendBackOne),
-        10 => Just(Event::Work),
-        5 => Just(Event::ReadPage),
-        2 => (0u64..70_000).prop_map(Event::Pass),
-        1 => (1u32..60).prop_map(Event::Capacity),
+        30 => (class, rank()).prop_map(|(class, rank)| WindowStep::Accept(class, rank)),
+        3 => rank().prop_map(WindowStep::AcceptLate),
+        12 => (0usize..100).prop_map(WindowStep::EndOne),
+        2 => (0usize..100).prop_map(WindowStep::SendBackOne),
+        10 => Just(WindowStep::Work),
+        5 => Just(WindowStep::ReadPage),
+        2 => (0u64..70_000).prop_map(WindowStep::Pass),
+        1 => (1u32..60).prop_map(WindowStep::Capacity),
     ]
 }
 
-impl World {
+impl WindowModel {
     fn new(queued_before: u32) -> Self {
         let mut world = Self {
             window: DeliveryWindow::new(Some(20)),
@@ -315,29 +315,29 @@ impl World {
         true
     }
 
-    fn on(&mut self, event: &Event) {
+    fn on(&mut self, event: &WindowStep) {
         match *event {
-            Event::Accept(class, rank) => self.accept(class, rank, self.now),
-            Event::AcceptLate(rank) => self.accept(CommandClass::Process, rank, self.now.saturating_sub(500)),
-            Event::EndOne(n) if !self.in_flight.is_empty() => {
+            WindowStep::Accept(class, rank) => self.accept(class, rank, self.now),
+            WindowStep::AcceptLate(rank) => self.accept(CommandClass::Process, rank, self.now.saturating_sub(500)),
+            WindowStep::EndOne(n) if !self.in_flight.is_empty() => {
                 let it = self.in_flight.remove(n % self.in_flight.len());
                 self.window.end(it.id);
                 self.ended += 1;
             }
-            Event::SendBackOne(n) if !self.in_flight.is_empty() => {
+            WindowStep::SendBackOne(n) if !self.in_flight.is_empty() => {
                 let it = self.in_flight.remove(n % self.in_flight.len());
                 self.window.sent_back(it.id, at(self.now));
                 self.handed_over.remove(&it.id);
                 self.queue(it);
                 assert!(self.window.offer(it));
             }
-            Event::EndOne(_) | Event::SendBackOne(_) => {}
-            Event::Work => {
+            WindowStep::EndOne(_) | WindowStep::SendBackOne(_) => {}
+            WindowStep::Work => {
                 if self.window.start(at(self.now)) {
                     while self.step() {}
                 }
             }
-            Event::ReadPage => {
+            WindowStep::ReadPage => {
                 if self.reading.is_none() && self.window.start(at(self.now)) {
                     self.step();
                     self.window.stop();
@@ -345,8 +345,8 @@ impl World {
                     self.step();
                 }
             }
-            Event::Pass(ms) => self.now += ms + 1,
-            Event::Capacity(capacity) => {
+            WindowStep::Pass(ms) => self.now += ms + 1,
+            WindowStep::Capacity(capacity) => {
                 self.capacity = capacity as usize;
                 self.window.set_capacity(capacity);
             }
@@ -363,15 +363,15 @@ proptest! {
         before in 0u32..600,
         events in proptest::collection::vec(event(), 0..300),
     ) {
-        let mut world = World::new(before);
+        let mut world = WindowModel::new(before);
         for event in &events {
             world.on(event);
         }
         // From here on everything ends, so that all have their turn.
         while world.ended < world.accepted as usize {
             let ended = world.ended;
-            world.on(&Event::Work);
-            world.on(&Event::EndOne(0));
+            world.on(&WindowStep::Work);
+            world.on(&WindowStep::EndOne(0));
             prop_assert!(world.ended > ended || world.reading.is_some(), "{} wait and none is handed over", world.queued.len());
         }
         prop_assert!(world.queued.is_empty() && world.handed_over.len() == world.accepted as usize);
@@ -379,7 +379,7 @@ proptest! {
 
     #[test]
     fn the_order_is_priority_then_age(rows in proptest::collection::vec((rank(), 0u64..50_000), 0..500)) {
-        let mut world = World { window: DeliveryWindow::new(Some(20)), ..World::new(0) };
+        let mut world = WindowModel { window: DeliveryWindow::new(Some(20)), ..WindowModel::new(0) };
         for (n, (rank, created)) in (0..).zip(&rows) {
             world.queue(waiting(n, *rank, *created));
         }
