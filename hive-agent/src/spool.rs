@@ -48,6 +48,7 @@ impl Spool {
     /// Creates the directory. If the disk is full, it is created with the first output.
     pub(crate) fn open(dir: PathBuf, disk: Arc<DiskHealth>, thread: DiskThread) -> io::Result<Self> {
         match files::create_private_dir(&dir) {
+            // A full disk is no reason not to start: what has no place in a file is kept in memory.
             Err(error) if disk::is_disk_error(&error) => {
                 warn!("{}", disk.record_failure("the output of commands", &error));
             }
@@ -84,6 +85,7 @@ impl Spool {
         let [stdout, stderr] = [Channel::Stdout, Channel::Stderr].map(|channel| self.path(id, channel));
         let len = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
         let measured = self.thread.run(move || Ok(Received { stdout: len(stdout), stderr: len(stderr) }));
+        // The only error is a thread that has ended: then the agent ends too, and nothing of this is reported.
         measured.await.unwrap_or_default()
     }
 
@@ -99,9 +101,11 @@ impl Spool {
     }
 
     fn remove_files(&self, id: CommandId) {
+        // Both places: a disk that was full for a while left the beginning in the file.
         self.memory.remove(id);
         for channel in [Channel::Stdout, Channel::Stderr] {
             match fs::remove_file(self.path(id, channel)) {
+                // A command without output has no file.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let cause = system_error::text(&error);
                     warn!(command.id = %id, "the output of a command cannot be removed: {cause}");
@@ -113,11 +117,13 @@ impl Spool {
 
     /// Removes the output of commands that are not needed any more. Called before there is anything to delay.
     pub(crate) fn sweep(&self, is_needed: impl Fn(CommandId) -> bool) -> io::Result<()> {
+        // The disk was full when it was to be created.
         if !self.dir.is_dir() {
             return Ok(());
         }
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
+            // What is not named after a command is not ours, and stays.
             let id = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
             match id {
                 Some(id) if !is_needed(id) => self.remove_files(id),

@@ -153,15 +153,18 @@ pub fn may(principal: &Principal, permission: &Permission, scope: ResourceScope<
 pub fn may_see(principal: &Principal, resource: &impl Resource) -> bool {
     let permission = resource.read_permission();
     let sees = |scope| may(principal, &permission, scope) == AccessDecision::Allow;
+    // Who sees the satellite in its new place learns of the move from its change.
     sees(resource.scope()) && !resource.moved_to().is_some_and(sees)
 }
 
 /// Returns the scope of the rows on which `principal` may use `permission`.
 pub fn visible_scope(principal: &Principal, permission: &Permission) -> VisibleScope {
     let tags = principal.satellite_tags.clone();
+    // A key for some satellites is no key for teams, users or groups.
     if tags.is_some() && !is_about_satellites(permission) {
         return VisibleScope::of_teams([]);
     }
+    // Without the tags: those are compared per satellite, by the query that takes this scope.
     let is_allowed = |scope| principal.role_at(scope).is_some_and(|role| principal.has(permission, &role));
     // `All` is more than the list of all teams: it includes resources without a team.
     let teams = if is_allowed(ResourceScope::Platform) {

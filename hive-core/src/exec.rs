@@ -109,6 +109,7 @@ impl CommandRouter for ServiceHandle<Exec> {
     }
 
     async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+        // The report checks who may read the command before its output is looked for.
         let report = self.report(id).await?.ok_or_else(|| no_command(id))?;
         report.readable_output()?.read(channel, from).await
     }
@@ -118,6 +119,7 @@ impl CommandRouter for ServiceHandle<Exec> {
     }
 
     async fn cancel(&self, id: CommandId) -> Result<CommandInfo> {
+        // Read again: the command may have ended by itself in between, and the caller sees how.
         self.service.commands.cancel(&self.principal, id).await?;
         self.get(id, OutputEncoding::Lossy).await?.ok_or_else(|| no_command(id))
     }

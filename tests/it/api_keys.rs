@@ -66,12 +66,14 @@ async fn a_rotated_key_overlaps_and_a_revoked_one_takes_along_what_it_made() {
         assert_eq!(by(&hive, key).get("/api/v1/auth/me").await.status, 200);
     }
     let third = hive.rest().call("POST", &format!("{KEYS}/{id}/rotate")).answer().await.data();
+    // A rotation without an overlap ends the one before too.
     for (key, status) in [(&first, 401), (&second, 401), (&third, 200)] {
         assert_eq!(by(&hive, key).get("/api/v1/auth/me").await.status, status);
     }
     let key = by(&hive, &third);
     let child = create(&key, json!({ "name": "child" })).await;
     assert_eq!(child["info"]["parent_id"], first["info"]["id"]);
+    // What a key makes beside keys: a token, and a command that waits for its satellite.
     let token = json!({ "scope": "global" });
     key.post("/api/v1/registration-tokens", &token).await.data();
     let satellite = hive.satellite("web-server-01").await;
@@ -143,6 +145,7 @@ async fn the_key_of_the_environment_is_an_admin_and_is_stored_nowhere() {
         (&record[0]["actor"]["type"], &record[0]["actor"]["id"]),
         (&json!("configured"), &json!("admin_api_key"))
     );
+    // The comparison is of the whole key.
     assert_eq!(hive.anonymous().with("x-api-key", &key[..31]).get("/api/v1/satellites").await.status, 401);
     assert!(!hive.server().log().contains(key));
 }

@@ -87,6 +87,7 @@ impl World {
             let member = json!({ "username": name, "role": role });
             admin.put(&format!("/api/v1/teams/{team}/members"), &member).await.data();
         }
+        // Made by the user and not by the admin: a key has at most the rights of its maker.
         let own = self.hive.anonymous().with("x-api-key", &self.hive.new_api_key(name).await);
         let mut request = json!({ "name": name });
         if let Some(scopes) = scopes {
@@ -167,6 +168,7 @@ async fn lists(world: &World) {
         let expected: BTreeSet<_> = world.visible(caller).into_iter().map(str::to_owned).collect();
         assert_eq!(names(&answer["data"], "name"), expected, "{}", caller.name);
         assert_eq!(answer["pagination"]["total"], json!(expected.len()), "{}", caller.name);
+        // The tag is one of both teams.
         let tagged = caller.rest.get("/api/v1/satellites/by-tag/staging").await.data();
         assert!(names(&tagged, "name").is_subset(&expected), "{}", caller.name);
         let audit = caller.rest.get("/api/v1/audit/logs").await;
@@ -205,6 +207,7 @@ async fn jobs_and_commands(world: &World) {
                 let is_readable = covers(&Permission::CommandsRead, subset);
                 assert_eq!(answer.text().contains("echo secret"), is_readable, "{}", caller.name);
                 check_targets(world, caller, id).await;
+            // A refusal may name what it refuses, and never what is in it.
             } else if !caller.principal.teams.is_empty() {
                 assert!(!answer.text().contains("echo"), "{}", answer.text());
             }

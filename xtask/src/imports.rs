@@ -84,6 +84,7 @@ impl Sources {
         let mut lines = Vec::new();
         for (name, text) in &self.files {
             let module = module_path(name);
+            // The crate root joins all modules, and so uses each of them.
             if module.is_empty() || module.iter().any(|part| part == "tests") {
                 continue;
             }
@@ -146,6 +147,7 @@ fn statements(text: &str) -> Vec<(usize, String)> {
     let mut statements: Vec<(usize, String)> = Vec::new();
     let mut is_in_use = false;
     for (line, text) in (1..).zip(text.lines()) {
+        // A `//` inside a text cuts that line short, which costs an edge at worst and never invents one.
         let code = text.split("//").next().unwrap_or_default().trim();
         match statements.last_mut() {
             Some((_, last)) if is_in_use => last.push_str(code),
@@ -162,6 +164,7 @@ fn statements(text: &str) -> Vec<(usize, String)> {
 fn paths_in(code: &str, module: &[String]) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
+        // `$crate::` of a macro and `other_crate::` are paths of something else.
         if !code[..at].ends_with(|c: char| c.is_alphanumeric() || "_$:".contains(c)) {
             paths.extend(expanded(&code[at + "crate::".len()..]));
         }
@@ -173,6 +176,7 @@ fn paths_in(code: &str, module: &[String]) -> Vec<Vec<String>> {
         let rest = &code[at..];
         let path = rest.trim_start_matches("super::");
         let levels = (rest.len() - path.len()) / "super::".len();
+        // Only a path up to the crate root reaches another top-level module.
         if levels == module.len() {
             paths.extend(expanded(path));
         }
@@ -203,6 +207,7 @@ fn branches(inside: &str) -> Vec<&str> {
     for (at, c) in inside.char_indices() {
         match c {
             '{' => depth += 1,
+            // What is behind the closing brace belongs to the tree around this one.
             '}' if depth == 0 => {
                 parts.push(&inside[begin..at]);
                 return parts;

@@ -48,6 +48,7 @@ pub(crate) fn faults() -> Result<Vec<String>> {
 
 /// The uses of a service by one that stands before it.
 fn upward(edges: &[Edge]) -> Vec<String> {
+    // A module without a rank is no service, and may be used by all.
     let rank = |module: &str| SERVICES.iter().position(|service| *service == module);
     let is_upward = |edge: &&Edge| rank(&edge.from).zip(rank(&edge.to)).is_some_and(|(from, to)| from < to);
     let fault = |edge: &Edge| {
@@ -86,6 +87,7 @@ fn circles(edges: &[Edge]) -> Vec<String> {
             continue;
         }
         let circle: Vec<_> = shortest_way_back(&uses, module);
+        // Each module of it would find the same circle again.
         seen.extend(circle.iter().map(|(from, ..)| *from));
         let steps: Vec<_> = circle.iter().map(|(from, to, place)| format!("{from} uses {to} ({place})")).collect();
         faults.push(format!("modules use each other in a circle: {}", steps.join(", ")));
@@ -114,6 +116,7 @@ fn shortest_way_back<'e>(
     let mut open = std::collections::VecDeque::from([module]);
     while let Some(from) = open.pop_front() {
         for to in uses.get(from).into_iter().flat_map(BTreeMap::keys) {
+            // The search goes by distance, so that the first way back is a shortest one.
             if *to == module {
                 let mut way = vec![(from, *to, uses[from][to])];
                 let mut at = from;

@@ -50,6 +50,7 @@ impl Postgres {
         let programs = programs().context("there is no PostgreSQL below /usr/lib/postgresql")?;
         let dir = std::env::temp_dir().join(format!("hive-postgres-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        // Nobody drops a cluster that did not start, so that its folder is removed here.
         let started = Self::start_in(&programs, &dir, settings);
         if started.is_err() {
             std::fs::remove_dir_all(&dir).ok();
@@ -63,6 +64,7 @@ impl Postgres {
         let mut initdb = of_user(programs.join("initdb"), user, dir);
         initdb.args(["--auth=trust", "--username=hive", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
         run::run(initdb.arg(dir.join("data")).stdout(Stdio::null()))?;
+        // Another process may take the port before the cluster does; then the start fails and says so.
         let port = free_port()?;
         let mut postgres = of_user(programs.join("postgres"), user, dir);
         postgres.arg("-D").arg(dir.join("data")).args(["-p", &port.to_string()]);
@@ -86,6 +88,7 @@ impl Postgres {
             if ask.status().is_ok_and(|status| status.success()) {
                 return Ok(());
             }
+            // It will never be ready: its log says why, and is shown instead of a timeout.
             if let Some(status) = self.child.try_wait()? {
                 bail!("postgres ended with {status}: {}", std::fs::read_to_string(self.dir.join("log"))?);
             }
@@ -110,6 +113,7 @@ impl Drop for Postgres {
 
 /// The folder with the programs of the newest version.
 fn programs() -> Option<PathBuf> {
+    // Debian puts the programs of each version into a folder of its own, and none of them on the path.
     let versions = std::fs::read_dir(VERSIONS).ok()?.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
     let is_there = |bin: &PathBuf| bin.join("initdb").exists() && bin.join("postgres").exists();
     versions.filter(is_there).max_by_key(|bin| version(bin))
@@ -136,6 +140,7 @@ fn user() -> Result<u32> {
 fn of_user(path: PathBuf, user: u32, dir: &Path) -> Command {
     let mut command = program(&path.to_string_lossy());
     let path = std::env::var_os("PATH").unwrap_or_default();
+    // Variables such as `PGHOST` of the caller would lead the programs to another cluster.
     command.env_clear().env("PATH", path).env("LC_ALL", "C").current_dir(dir).uid(user);
     command
 }

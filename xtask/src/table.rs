@@ -14,6 +14,7 @@ pub(crate) struct Table {
 impl Table {
     /// Takes a line of what was printed. False where it is no figure.
     pub(crate) fn take(&mut self, line: &str) -> bool {
+        // Benches also print other lines, such as the start line of a server.
         let figure: Value = serde_json::from_str(line).unwrap_or_default();
         if figure["figure"].is_null() {
             return false;

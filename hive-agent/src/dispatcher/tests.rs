@@ -84,6 +84,7 @@ impl DispatcherRun {
             if is_so(&progress) {
                 return progress;
             }
+            // Every change of a command marks it, so that no polling is needed.
             self.dispatcher.dirty.take().await;
         }
     }
@@ -108,6 +109,7 @@ impl DispatcherRun {
     async fn die(self) {
         self.dispatcher.journal.flush().await.unwrap();
         let journal = self.dispatcher.journal_path();
+        // The journal of this moment is put back below, because a stop writes to it what a kill would not.
         let content = fs::read(&journal).unwrap();
         self.dispatcher.stop().await;
         drop(self);

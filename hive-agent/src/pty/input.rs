@@ -26,6 +26,7 @@ impl InputQueue {
     pub(crate) fn accept(&mut self, frame: &Frame) -> Result<bool, StreamError> {
         let new = self.receiver.accept(frame)?;
         let has_new_bytes = !new.is_empty();
+        // A frame that was sent again after a reconnect may be known in whole or in part.
         if has_new_bytes {
             self.pending.push_back(new);
         }
@@ -40,6 +41,7 @@ impl InputQueue {
     /// Notes that `len` bytes were written to the PTY.
     pub(crate) fn apply(&mut self, len: usize) {
         let Some(next) = self.pending.front_mut() else { return };
+        // The terminal may take less than it was offered; the rest is the next that is offered.
         let taken = next.split_to(len.min(next.len()));
         if next.is_empty() {
             self.pending.pop_front();

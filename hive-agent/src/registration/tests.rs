@@ -74,6 +74,7 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
     let rig = rig().await;
     let identity = rig.identify(Some(TOKEN)).await.unwrap();
     assert_eq!(identity.satellite_id, satellite_id());
+    // The health first and without a credential: what is no hive must not see the token.
     assert_eq!(rig.hive.requests(), ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]);
     let bodies = rig.hive.bodies();
     for part in
@@ -81,6 +82,7 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
     {
         assert!(bodies.contains(part), "{part} is missing in {bodies}");
     }
+    // A token that is still in the configuration is not spent again.
     for token in [Some(TOKEN), None] {
         let again = rig.identify(token).await.unwrap();
         assert_eq!(again.keys.first().expose_secret(), KEY);
@@ -129,6 +131,7 @@ async fn a_registration_that_is_sent_again_says_so() {
     rig.hive.answer_once("/register", 500, "");
     rig.identify(Some(TOKEN)).await.unwrap();
     let bodies = rig.hive.bodies();
+    // The id of the attempt is what lets the hive answer the second one with the same satellite.
     let attempts: Vec<_> = bodies.split("\"attempt\":").skip(1).map(|rest| &rest[..34]).collect();
     assert!(attempts.len() == 2 && attempts[0] == attempts[1], "{bodies}");
     assert!(!rig.dir.path().join("data/registration.attempt").exists());
@@ -137,6 +140,7 @@ async fn a_registration_that_is_sent_again_says_so() {
 #[tokio::test]
 async fn something_that_is_no_hive_never_sees_the_token() {
     let rig = rig().await;
+    // A web server at the address, which answers every path.
     rig.hive.answer_once("/api/health", 404, "<html>");
     let error = rig.identify(Some(TOKEN)).await.unwrap_err();
     assert!(matches!(error, Error::NotAHive { status: 404, .. }), "{error}");
@@ -179,6 +183,7 @@ async fn what_cannot_be_a_token_is_not_sent() {
 #[tokio::test]
 async fn a_directory_that_cannot_be_written_costs_no_token() {
     let rig = rig().await;
+    // A file in its place fails for root too, whom permissions do not stop.
     std::fs::write(rig.dir.path().join("data"), "a file").unwrap();
     assert!(matches!(rig.identify(Some(TOKEN)).await, Err(Error::DataDir { .. })));
     assert!(rig.hive.requests().is_empty());

@@ -108,6 +108,7 @@ async fn a_program_sees_the_size_and_every_change_of_it() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
+    // A shell runs its trap only between two commands, so that it needs short ones.
     let watch = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.01; done";
     view.type_line(&mut link, &format!("stty -echo; stty size; sh -c \"{watch}\"")).await;
     view.until(&mut link, "24 80\r\nready").await;
@@ -116,6 +117,7 @@ async fn a_program_sees_the_size_and_every_change_of_it() {
         link.send_control(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
     }
     view.until(&mut link, "43 132\r\n").await;
+    // The same size again: only a redraw makes the program hear of it.
     view.output.clear();
     link.send_control(ToAgent::PtyResize { session_id: view.id, size: Size { cols: 132, rows: 43 }, redraw: true })
         .await;
@@ -182,6 +184,7 @@ async fn a_session_asked_for_twice_is_there_once() {
     view.until(&mut link, "ready\r\nready").await;
     link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
     let stream = view.stream;
+    // The second start is answered behind the input, so that all of this has to be read first.
     while view.applied < view.typed {
         view.next(&mut link).await;
     }

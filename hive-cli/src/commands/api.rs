@@ -19,6 +19,7 @@ const PREFIX: &str = "/api/v1/";
 pub(super) async fn run(hive: &RemoteHive, printer: Printer, args: ApiArgs) -> Result<()> {
     let answer = hive.request(request(args)?).await?;
     match answer.media_type().as_deref() {
+        // Anything else may have no end (`text/event-stream`) or be no text, and is passed on as it comes.
         Some("application/json") => show(printer, &answer.json().await?),
         _ => copy(answer).await,
     }
@@ -28,6 +29,7 @@ fn request(args: ApiArgs) -> Result<ApiRequest> {
     let ApiArgs { method, path, fields, input, idempotency_key } = args;
     let mut request = ApiRequest::new(method, absolute(path));
     request.idempotency_key = idempotency_key;
+    // The other methods act, and the API takes what they are given as a body.
     let has_body = !["GET", "HEAD", "DELETE"].iter().any(|method| request.method.eq_ignore_ascii_case(method));
     if let Some(file) = input {
         request.body = Some(read_body(&file)?);
@@ -47,6 +49,7 @@ fn absolute(path: String) -> String {
 fn body(fields: &[ApiField]) -> Value {
     let mut members = Map::new();
     for field in fields {
+        // A name that is given once is a value. A list with one entry is written as JSON: `-f 'tags=["a"]'`.
         let is_list = fields.iter().filter(|other| other.name == field.name).count() > 1;
         if !is_list {
             members.insert(field.name.clone(), field.json());
@@ -70,6 +73,7 @@ fn read_body(file: &Path) -> Result<Value> {
 /// Writes a JSON answer: over several lines for people, as one document for programs, and with `jsonl` its data line by line.
 fn show(printer: Printer, answer: &Value) -> Result<()> {
     match (printer.is_lines(), answer.get("data")) {
+        // Lines are for scripts that read rows: without the envelope.
         (true, Some(data)) => printer.json(data),
         _ if printer.is_json() => printer.json(answer),
         _ => output::text(&serde_json::to_string_pretty(answer).map_err(|error| CliError::Output(error.into()))?),
@@ -78,6 +82,7 @@ fn show(printer: Printer, answer: &Value) -> Result<()> {
 
 /// Writes an answer that is no JSON as it comes. A terminal gets it line by line, with harmful characters escaped.
 async fn copy(mut answer: ApiResponse) -> Result<()> {
+    // A terminal would act on control characters of a satellite; a file gets the bytes as they are.
     let mut lines = io::stdout().is_terminal().then(LineBuffer::default);
     while let Some(chunk) = answer.chunk().await? {
         match &mut lines {

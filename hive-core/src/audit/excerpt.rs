@@ -34,6 +34,7 @@ impl Details {
     pub(crate) fn with_text(mut self, name: &str, text: &str) -> Self {
         let kept: String = text.chars().take(MAX_TEXT).collect();
         if kept.len() < text.len() {
+            // Length and digest are of bytes: a reader compares them with a file.
             self.note_cut(name, text.len(), Sha256::digest(text).as_slice());
         }
         self.with(name, Value::String(kept))
@@ -45,6 +46,7 @@ impl Details {
         if texts.len() > MAX_ENTRIES {
             let mut digest = Sha256::new();
             for text in &texts {
+                // A line feed behind each, so that ["ab"] and ["a", "b"] differ.
                 digest.update(format!("{text}\n"));
             }
             self.note_cut(name, texts.len(), &digest.finalize());
@@ -54,6 +56,7 @@ impl Details {
 
     /// Adds the names of an environment, and what tells its values apart.
     pub(crate) fn with_env(self, env: &BTreeMap<String, String>, vault: &Vault) -> Self {
+        // Values may be secrets, and a plain digest of a short one can be guessed: they go through the vault's key.
         let names: Vec<_> = env.keys().collect();
         let details = self.with_list("env", &names);
         if env.is_empty() {

@@ -72,6 +72,7 @@ impl ApiResponse {
     /// # Errors
     /// `PayloadTooLarge` if it has more than 64 MiB, `Other` if it is no JSON.
     pub async fn json(self) -> Result<Value> {
+        // Bounded, because the caller holds it in memory. An answer of any length is read by `chunk`.
         let body = read(self.response, MAX_ANSWER).await?;
         if body.is_empty() {
             return Ok(Value::Null);
@@ -101,6 +102,7 @@ impl Client {
             call = call.json(&body);
         }
         if let Some(key) = idempotency_key {
+            // With a key the call may be sent again, which without one it is not.
             call = call.header("idempotency-key", key);
         }
         Ok(ApiResponse { response: self.transport.send(call, Patience::Command).await? })
@@ -122,6 +124,7 @@ impl Transport {
         let url = Url::parse(&format!("{}{path}", self.base())).map_err(|_| refused())?;
         // `..` is resolved by the parser: the credential must not be sent to another program behind the same proxy.
         let base = Url::parse(self.base()).map_err(|_| refused())?;
+        // Compared as parsed: a path such as `@other/x` moves the host into what looks like a user.
         let is_below = url.path().starts_with(base.path().trim_end_matches('/')) && url.origin() == base.origin();
         if is_below { Ok(url) } else { Err(refused()) }
     }

@@ -49,6 +49,7 @@ impl EventBus {
         moved_to: Option<EventSubject>,
         event: impl FnOnce(u64) -> SatelliteEvent,
     ) {
+        // Under the lock of the hub: the number and the place in the queue are one step.
         self.last_seq += 1;
         let published = Arc::new(PublishedEvent::new(self.cursor(), event(self.last_seq)));
         if self.kept.len() == self.max_kept {
@@ -59,6 +60,7 @@ impl EventBus {
 
     /// Returns what comes behind a position, and moves the position behind it.
     pub(super) fn read(&self, position: &mut EventCursor) -> EventBatch {
+        // The reader is put at the end: what it missed it must read from the store anyway.
         let Some(behind) = self.count_behind(*position) else {
             *position = self.cursor();
             return EventBatch::Resync(*position);
@@ -74,6 +76,7 @@ impl EventBus {
         if position.epoch != self.epoch {
             return None;
         }
+        // A position after the last event is one of an earlier life of the hive, or made up.
         let behind = usize::try_from(self.last_seq.checked_sub(position.seq)?).ok()?;
         (behind <= self.kept.len()).then_some(behind)
     }

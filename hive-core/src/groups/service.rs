@@ -33,6 +33,7 @@ impl GroupManager for ServiceHandle<Groups> {
     async fn get(&self, id: GroupId) -> Result<Option<GroupDetails>> {
         match self.service.group_for(&self.principal, id, &Permission::SatellitesRead).await {
             Ok(group) => self.service.details(&self.principal, group).await.map(Some),
+            // A group that is hidden and one that does not exist are the same answer.
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -81,9 +82,11 @@ impl Groups {
 
     async fn update(&self, principal: &Principal, id: GroupId, update: GroupUpdate) -> Result<GroupDetails> {
         let group = self.group_for(principal, id, &Permission::GroupsManage).await?;
+        // Before the fields are taken apart: the record says what was asked for, not what was changed by it.
         let record = self.record(principal, AuditAction::GroupUpdate, &group, changes(&update));
         let GroupUpdate { name, query, members, add_members: add, remove_members: remove } = update;
         let added: Vec<_> = members.iter().flatten().chain(&add).copied().collect();
+        // A new list of members replaces the old one, which then does not count.
         let kept = match &members {
             Some(_) => 0,
             None => self.members(principal, &group).await?.len(),
@@ -133,8 +136,10 @@ impl Groups {
             let (rows, _) = self.satellite_store.satellite_list(&query, RowRange::ALL).await?;
             let teams: HashMap<_, _> = rows.iter().map(|row| (row.id, row.team_id)).collect();
             for member in part {
+                // One that the caller does not see is an unknown one, else its id would tell that it exists.
                 let found = teams.get(member).ok_or_else(|| Error::SatelliteNotFound(member.to_string()))?;
                 if team.is_some() && *found != team {
+                    // Its id may be named: the caller sees the satellite.
                     let rule = format!("satellite {member} is not of the team of the group");
                     return Err(Error::invalid("members", rule));
                 }
@@ -147,6 +152,7 @@ impl Groups {
         let members = self.members(principal, &group).await?;
         let query = satellites_of(principal, &group, SatelliteSelection::of_group(&group));
         let (_, satellite_count) =
+            // No rows, only their number.
             self.satellite_store.satellite_list(&query, RowRange { offset: 0, limit: 0 }).await?;
         Ok(GroupDetails { group, members, satellite_count })
     }

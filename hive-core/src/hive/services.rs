@@ -73,11 +73,13 @@ impl Services {
     /// Builds the services. `data_dir` is where the head of the audit log is noted.
     pub(super) async fn build(parts: ServiceParts, data_dir: Option<&Path>) -> Result<Self> {
         let ServiceParts { hive, store, telemetry, keys, source, settings, disk, admin_key } = parts;
+        // Before any service: nothing may be written to a database whose audit log is behind its head file.
         let audit_head = match data_dir {
             Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone(), &keys.audit.public_key()).await?)),
             None => None,
         };
         let context = ServiceContext::new(hive.id, source, settings, disk);
+        // Each service gets those above it, so that the order of these lines is the order of the layers.
         let keys = Arc::new(keys);
         let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
         let events = Arc::new(Events::new(grants.clone(), context.source()));
@@ -157,6 +159,7 @@ impl Services {
     /// Connects services with those below that report to them. The commands of a satellite end before its sessions, and a job looks
     /// for ended commands after they have ended here.
     fn connect(&self) {
+        // Weak, because the observers hold the observed services.
         fn weak<S: SatelliteObserver + 'static>(service: &Arc<S>) -> std::sync::Weak<dyn SatelliteObserver> {
             Arc::downgrade(service) as _
         }
@@ -178,6 +181,7 @@ impl Services {
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
             Concern::new("incomplete jobs", PRUNE_INTERVAL, jobs, |jobs| async move { jobs.sweep().await }),
             Concern::new("overdue commands", every, commands, |commands| async move { commands.end_overdue().await }),
+            // At least once a second: callers wait for what this finds.
             Concern::new("absent commands", every.min(ABSENT_INTERVAL), commands, |commands| async move {
                 commands.check_absent().await
             }),
@@ -233,6 +237,7 @@ impl Services {
             })
             .also_at_shutdown(),
         ];
+        // One concern for each kind of row, so that one that fails does not keep the others.
         concerns.extend(self.retention.concerns());
         if let Some(head) = &self.audit_head {
             concerns.push(

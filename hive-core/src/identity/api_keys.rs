@@ -29,6 +29,7 @@ impl IdentityService {
         user: UserId,
         key: ApiKeyCreate,
     ) -> Result<NewApiKey> {
+        // The name is shown in lists and audit records of others.
         check_note("name", Some(&key.name))?;
         let (id, now) = (ApiKeyId::new(self.context.seed()), self.context.now());
         let maker = self.key_of(principal).await?;
@@ -106,6 +107,7 @@ impl IdentityService {
 
     /// Returns the owner of a key that the principal may revoke: itself, or anybody with `api_keys.any`.
     async fn key_owner_for(&self, principal: &Principal, id: ApiKeyId) -> Result<UserId> {
+        // Others find their own keys alone: the store compares the owner.
         if may(principal, &Permission::ApiKeysAny, ResourceScope::Platform) == AccessDecision::Allow {
             let owner = self.store.api_key_owner(id).await?.ok_or_else(|| no_api_key(id))?;
             return Ok(owner.user.id);
@@ -147,12 +149,14 @@ impl IdentityService {
             created_at,
             expires_at,
             revoked_at,
+            // Uses are stored now and then; those since then are in memory.
             last_used_at: last_used_at.max(self.key_uses.get(id)),
             scopes: scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect()),
             satellites: satellite_tags.map(|tags| tags.iter().map(|tag| format!("tag:{tag}")).collect()),
             addresses,
             rate_per_minute,
             parent_id: parent,
+            // The previous secret stays in its row after its end, and is of no use.
             overlap_until: overlap.filter(|until| *until > self.context.now()),
         }
     }

@@ -41,9 +41,11 @@ impl KeyLimits {
         let life = request.expires_in_hours.map(|hours| check_hours(hours, MAX_KEY_HOURS)).transpose()?;
         let maker_end = maker.and_then(|maker| maker.expires_at);
         Ok(Self {
+            // With its parent the key dies with the key that made it, also where nothing else limits it.
             parent: maker.map(|maker| maker.id),
             scopes: match &request.scopes {
                 Some(words) => Some(checked_scopes(words, principal)?),
+                // Not `None`: a key without scopes would have all rights of the user, thus more than its maker.
                 None => principal.scopes.clone(),
             },
             satellite_tags: match &request.satellites {
@@ -78,6 +80,7 @@ impl KeyLimits {
                 (None, Some(_)) => false,
                 (Some(own), Some(wide)) => own.iter().all(|network| is_covered(network, &wide)),
             }
+            // `None` is the latest end, which an order of options would put first.
             && self.expires_at == earlier(self.expires_at, other.expires_at)
     }
 }
@@ -104,6 +107,7 @@ fn checked_scopes(words: &[String], principal: &Principal) -> Result<BTreeSet<Pe
             let known: Vec<_> = Permission::KNOWN.iter().map(Permission::as_str).collect();
             return Err(Error::invalid("scopes", format!("{word:?} is no permission; there are {}", known.join(", "))));
         }
+        // Checked somewhere, not for one object: the rights of the owner are looked at again with each use of the key.
         let is_own = may(principal, &permission, ResourceScope::Own) == AccessDecision::Allow;
         if !is_own && visible_scope(principal, &permission).is_nothing() {
             return Err(Error::invalid("scopes", format!("you have no {word} to give")));
@@ -123,6 +127,7 @@ fn checked_tags(words: &[String], maker: Option<&BTreeSet<String>>) -> Result<BT
     }
     let mut tags = BTreeSet::new();
     for word in words {
+        // The rule of access compares tags alone: a group or an id would be a lookup in every check.
         let Ok(Target::Tag(tag)) = word.parse() else { return Err(rule()) };
         if maker.is_some_and(|maker| !maker.contains(&tag)) {
             return Err(Error::invalid("satellites", format!("tag:{tag} is beyond the key that you act with")));
@@ -145,6 +150,7 @@ fn checked_networks(words: &[String], maker: Option<&Vec<String>>) -> Result<Vec
         if wide.as_ref().is_some_and(|wide| !is_covered(&network, wide)) {
             return Err(Error::invalid("addresses", format!("{network} is beyond the key that you act with")));
         }
+        // As the network is written in full, so that two spellings of one are one entry.
         networks.insert(network.to_string());
     }
     Ok(networks.into_iter().collect())

@@ -26,6 +26,7 @@ impl IdentityService {
     /// Ends the streams of a user that need more than the rights that are left, and reports what the store has revoked. It is done
     /// before the answer: nothing goes on when the caller reads that the right is gone.
     pub(super) async fn follow_losses(&self, user: UserId, losses: &Losses) -> RevokedWork {
+        // First the streams, so that none of them reports what is cancelled below.
         self.grants.revalidate(user).await;
         if !losses.commands.is_empty() {
             for observer in self.observers.all() {
@@ -50,6 +51,7 @@ fn revoked(losses: &Losses) -> RevokedWork {
     let Losses { commands, registration_tokens, api_keys } = losses;
     let job_targets = commands.iter().filter(|command| command.job_id.is_some()).count() as u64;
     RevokedWork {
+        // A target is counted once, with its job.
         commands: commands.len() as u64 - job_targets,
         job_targets,
         registration_tokens: *registration_tokens,

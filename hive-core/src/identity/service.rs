@@ -81,6 +81,7 @@ impl IdentityService {
 #[async_trait]
 impl Identity for ServiceHandle<IdentityService> {
     async fn me(&self) -> Result<Me> {
+        // From the store and not from the principal, whose name and role are those of its authentication.
         let user = self.service.store.user_get(self.user()?).await?.ok_or(Error::AuthInvalid)?.user;
         let api_key_id = match self.principal.credential {
             Credential::ApiKey(key, _) => Some(key),

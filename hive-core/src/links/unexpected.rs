@@ -125,10 +125,12 @@ impl UnexpectedMessages {
         let minute = now.as_seconds().div_euclid(60);
         let fresh = MessageMinute { minute, count: 0 };
         match self.0.entry((satellite, kind)) {
+            // The sum of the last minute is returned and not logged here: the caller holds the lock.
             Entry::Occupied(mut entry) if entry.get().minute != minute => {
                 let count = kind.suppressed(entry.insert(fresh).count);
                 (entry.get_mut().note(kind), (count > 0).then_some(Suppressed { satellite, kind, count }))
             }
+            // The same minute, or the first message of its kind.
             entry => (entry.or_insert(fresh).note(kind), None),
         }
     }
@@ -139,6 +141,7 @@ impl UnexpectedMessages {
         let over = self.0.extract_if(|_, of| of.minute != minute);
         let suppressed =
             over.map(|((satellite, kind), of)| Suppressed { satellite, kind, count: kind.suppressed(of.count) });
+        // Most satellites send a few, all of which were logged.
         suppressed.filter(|suppressed| suppressed.count > 0).collect()
     }
 }
@@ -154,6 +157,7 @@ pub(super) fn note(
     about: impl Display,
     now: Timestamp,
 ) -> Result<()> {
+    // The lock is gone at the end of this line: a log that waits for its disk must not stop the other links.
     let (decision, suppressed) = lock(messages).note(satellite, kind, now);
     if let Some(suppressed) = suppressed {
         suppressed.log();

@@ -103,6 +103,7 @@ impl SqlStore {
     async fn fetch_with(&self, statement: impl Fn(&Dialect) -> Statement + Send) -> StoreResult<Vec<Row>> {
         loop {
             let mut connection = self.readers.take().await?;
+            // Built with the connection, because the form of a statement of many rows depends on the database.
             let statement = statement(connection.dialect());
             #[cfg(test)]
             self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(statement.text.to_string());
@@ -126,6 +127,7 @@ impl SqlStore {
 
     /// Counts the rows of a list, up to one more than [`RowRange::MAX_COUNTED`].
     async fn fetch_counted(&self, filter: &Filter, select: &str) -> StoreResult<u64> {
+        // One more than is reported, so that the caller learns that there are more.
         let limit = RowRange::MAX_COUNTED as i64 + 1;
         self.fetch_total(filter.statement(select, statements::COUNT_LIMIT, &[limit])).await
     }

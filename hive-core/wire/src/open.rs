@@ -206,6 +206,7 @@ macro_rules! open_tagged {
                     Some(kind) if <Self as $crate::open::OpenTagged>::kinds().contains(&kind) => {
                         Self::deserialize(object).map_err(serde::de::Error::custom)
                     }
+                    // Kept whole, so that a relay of this version loses nothing of what a later one sends.
                     Some(_) => Ok(Self::Unknown(object)),
                 }
             }
@@ -276,6 +277,7 @@ impl<T: for<'a> From<&'a str>> Visitor<'_> for WordVisitor<T> {
 /// refused, and the words it could be are named.
 pub fn known<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Result<T, D::Error> {
     let word: T = word(deserializer)?;
+    // The error lists the known words: the caller is a person or a program that can correct it.
     if word.is_known() { Ok(word) } else { Err(D::Error::unknown_variant(word.as_str(), T::WORDS)) }
 }
 

@@ -44,6 +44,7 @@ impl RequestLimiter {
     /// # Errors
     /// `RateLimited` with the time until the next call is admitted.
     pub(crate) fn count_call(&self, principal: &Principal) -> Result<()> {
+        // Turned off: nothing is counted either, so that the maps stay empty.
         let Some(rates) = &self.rates else { return Ok(()) };
         match principal.credential {
             Credential::Login(_) => {
@@ -75,6 +76,7 @@ impl RequestLimiter {
     /// `RateLimited` with the time until the next password is checked.
     pub(crate) fn check_passwords(&self, address: Option<IpAddr>) -> Result<()> {
         let (Some(_), Some(address)) = (&self.rates, address) else { return Ok(()) };
+        // A look only: whether it counts is known when the password is checked.
         let wait = lock(&self.wrong_passwords).retry_after(&network_of(address), 1.0, Instant::now());
         admitted(wait.map_or(Ok(()), Err))
     }

@@ -98,6 +98,7 @@ pub(super) async fn one(
     ExecParams { mode, options }: ExecParams,
     Body(command): Body<ExecCommand>,
 ) -> Result<Response, HttpError> {
+    // Before anything is stored: a refused command leaves nothing behind.
     state.limiters().requests.count_command(hive.principal(), id)?;
     match mode {
         ResponseMode::Wait => {
@@ -110,6 +111,7 @@ pub(super) async fn one(
             Ok((StatusCode::ACCEPTED, ok(SubmittedCommand { command_id })).into_response())
         }
         ResponseMode::Stream => {
+            // The stream begins with the id, so that a caller that loses it can ask for the command.
             let events = hive.commands().exec_stream(vec![Target::Id(id)], command, options).await?;
             Ok(sse::stream(&state, events, event_name))
         }
@@ -141,6 +143,7 @@ pub(super) async fn run_many(
             Ok(output::reports(&reports, encoding)?)
         }
         ResponseMode::Queue => {
+            // There is no single id to answer with.
             Err(Error::invalid("wait", "cannot be false for several targets; create a job instead").into())
         }
         ResponseMode::Stream => {

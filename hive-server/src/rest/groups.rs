@@ -155,6 +155,7 @@ pub(super) async fn exec(
     params: ExecParams,
     Body(request): Body<ExecGroupRequest>,
 ) -> Result<Response, HttpError> {
+    // By id, because another group of the same name may be visible to the caller.
     let ExecGroupRequest { concurrency, confirm, command } = request;
     let targets = vec![Target::Group(GroupRef::Id(id))];
     run_many(&state, &hive, targets, command, params.limited(concurrency, confirm)).await

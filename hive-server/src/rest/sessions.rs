@@ -155,6 +155,7 @@ pub(super) async fn resize(
     Path(id): Path<SessionId>,
     Body(size): Body<ResizeRequest>,
 ) -> ApiResult<()> {
+    // Checked by the service, as for every caller of the library.
     let ResizeRequest { cols, rows } = size;
     hive.sessions().resize(id, Size { cols, rows }).await?;
     Ok(ok(()))

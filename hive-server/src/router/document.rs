@@ -55,6 +55,7 @@ fn complete(mut openapi: OpenApi) -> Value {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(DESCRIPTION))
         .build();
+    // The paths begin at the server's root: `/health` and the satellite API lie beside `/api/v1`.
     openapi.servers = Some(vec![ServerBuilder::new().url("/").build()]);
     let components = openapi.components.get_or_insert_default();
     components.add_security_scheme("token", bearer("A JWT of `POST /api/v1/auth/login`.", Some("JWT")));
@@ -64,6 +65,7 @@ fn complete(mut openapi: OpenApi) -> Value {
     components.add_security_scheme("satellite", bearer("A satellite's API key, or a registration token.", None));
     let mut document =
         serde_json::to_value(openapi).expect("a document is made of texts, numbers and maps with text keys");
+    // After the conversion: in the typed document descriptions lie in two dozen places.
     clean_texts(&mut document);
     document
 }
@@ -101,6 +103,7 @@ fn without_links(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("[`") {
+        // A bracket that is never closed is text, and so is all behind it.
         let Some(end) = rest[start..].find("`]").map(|end| start + end) else { break };
         plain.push_str(&rest[..start]);
         plain.push_str(&rest[start + 1..=end]);

@@ -19,6 +19,7 @@ const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 /// The policy of the page: its own style, by its hash, and nothing else.
 pub(super) fn content_security_policy() -> String {
+    // By hash, so that a style attribute or element that came in through a text has no effect.
     let hash = BASE64.encode(&Sha256::digest(STYLE));
     format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,6 +47,7 @@ impl PageEntry<'_> {
 pub(super) fn render(document: &Value) -> String {
     let entries = entries(document);
     let mut tags: Vec<&str> = entries.iter().map(PageEntry::tag).collect();
+    // By name and not in the order of the tables, so that a reader finds an area.
     tags.sort_unstable();
     tags.dedup();
     let mut page = String::new();
@@ -151,6 +153,7 @@ fn write_answers(page: &mut String, answers: Option<&Map<String, Value>>) {
         let contents = answer["content"].as_object().into_iter().flatten();
         let mut types: Vec<String> = contents.map(|(media, content)| content_type(media, &content["schema"])).collect();
         let messages = ["fromClient", "toClient"].iter().map(|end| &answer["x-socket"][*end]);
+        // A socket has no body, and its messages stand in an extension.
         types.extend(messages.filter(|message| message.is_object()).map(type_of));
         let _ = writeln!(
             page,

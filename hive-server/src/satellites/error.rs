@@ -84,6 +84,7 @@ pub(crate) async fn add_hive_id(State(hive): State<HiveId>, mut response: Respon
 
 fn unauthorized(mut response: Response, body: ErrorResponse) -> Response {
     if response.status() == StatusCode::UNAUTHORIZED {
+        // The answer is made where the hive is not known. `add_hive_id` completes it on its way out.
         response.extensions_mut().insert(Unauthorized(body));
     }
     response
@@ -128,6 +129,7 @@ fn instructions(code: &ErrorCode) -> &'static str {
 fn token_response(problem: TokenProblem) -> Response {
     let status = match problem {
         TokenProblem::ScopeMismatch => StatusCode::FORBIDDEN,
+        // The token was right once: another satellite has it.
         TokenProblem::Used => StatusCode::CONFLICT,
         _ => StatusCode::UNAUTHORIZED,
     };

@@ -58,6 +58,7 @@ fn registration_token(request_parts: &RequestParts, headers: &HeaderMap) -> Resu
 fn observed_url(peer: Peer) -> String {
     match peer.address {
         Some(address) if peer.is_forwarded => format!("http://{}", std::net::SocketAddr::from((address, DEFAULT_PORT))),
+        // The address of a connection without a proxy may be that of any router on the way.
         _ => format!("http://127.0.0.1:{DEFAULT_PORT}"),
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Satellite, TestServer};
 
+// One byte is no UTF-8, so that both encodings of output show.
 const OUTPUT: &[u8] = b"hello \xff\n";
 
 async fn next_command(link: &mut Satellite) -> Command {
@@ -105,6 +106,7 @@ async fn an_idempotency_key_gives_the_same_command() {
     };
     let first = post("true", "k1").await;
     assert_eq!(first.status, 202, "{first:?}");
+    // The same command, although the first one still waits for its satellite.
     assert_eq!(post("true", "k1").await.json(), first.json());
     assert_ne!(post("true", "k2").await.json(), first.json());
     post("false", "k1").await.assert_error(409, "CONFLICT");
@@ -118,6 +120,7 @@ async fn a_stopping_server_answers_waiting_requests() {
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
     let path = format!("/api/v1/satellites/{}/exec", satellite.id);
+    // The satellite gets the command and never answers, so that the caller waits when the server stops.
     let call = server.send_request("POST", &path, &key, json!({ "command": "sleep 60" })).await;
     next_command(&mut link).await;
     server.stop.cancel();
@@ -166,6 +169,7 @@ async fn a_full_queue_gives_a_retry_delay() {
     }
     let refused = server.post(&key, &path, json!({ "command": "true" })).await;
     refused.assert_error(429, "RATE_LIMITED");
+    // Nobody knows when a place is free: the smallest value lets the caller decide.
     assert_eq!(refused.headers["retry-after"], "1");
     assert_eq!(refused.json()["error"]["details"], json!({ "satellite": "web-server-01", "open_commands": 2 }));
 }

@@ -28,6 +28,7 @@ async fn a_wrong_key_is_refused_before_the_upgrade() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut wrong = satellite.api_key.clone();
+    // Everything but the end is right, so that the id in it is found and the secret is compared.
     wrong.replace_range(wrong.len() - 4.., "AAAA");
     for key in ["nonsense", &wrong] {
         let (status, body) = refused(server.dial(key).await);
@@ -77,6 +78,7 @@ async fn a_protocol_violation_closes_the_link() {
         Message::text("garbage"),
         Message::text(r#"{"type":"command_ack"}"#),
         Message::binary(vec![1, 2, 3]),
+        // A second handshake on the same link.
         Message::text(serde_json::to_string(&again).unwrap()),
     ] {
         let mut link = server.online(&satellite).await;
@@ -95,6 +97,7 @@ async fn an_unknown_message_is_ignored() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
+    // A satellite of a later version may say more than this server knows.
     link.link().send_raw(Message::text(r#"{"type":"from_the_future"}"#)).await;
     link.send(ToServer::Disconnect { reason: "shutdown".into() }).await;
     assert_eq!(link.closed().await, Some(1000));
@@ -121,6 +124,7 @@ async fn a_newer_link_replaces_the_older_one() {
     let mut first = server.online(&satellite).await;
     let _second = server.online(&satellite).await;
     assert_eq!(first.closed().await, Some(close::REPLACED));
+    // Nothing comes behind the close frame.
     assert!(first.link().next_raw().await.is_none());
     drop(first);
     assert!(server.is_online(&satellite).await);
@@ -133,6 +137,7 @@ async fn a_link_without_heartbeats_is_closed() {
     let server = TestServer::with(Limits::default(), settings).await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
+    // Twelve answers in 50 ms each are longer than the timeout: they kept the link open.
     for _ in 0..12 {
         assert!(matches!(link.next_control().await, ToAgent::HeartbeatPing { .. }));
         link.send(ToServer::HeartbeatPong { timestamp: Timestamp::from_micros(0), metrics: None, capacity: None })
@@ -156,6 +161,7 @@ async fn a_stopping_server_asks_its_satellites_to_reconnect() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
+    // A link that never said who it is must not hold up the stop.
     let mut before_handshake = server.connect(&satellite).await.unwrap();
     server.stop.cancel();
     match link.next_control().await {

@@ -193,11 +193,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
         connections.spawn(serve(socket, Arc::clone(&shared)));
+        // A finished task stays in the set until it is taken out.
         while connections.try_join_next().is_some() {}
     }
 }
 
 async fn serve(socket: TcpStream, shared: Arc<Shared>) {
+    // Fixed for the life of a connection, except that a proxy ends when it is no proxy any more.
     let behaviour = shared.behaviour.borrow().clone();
     match behaviour {
         Behaviour::Hive => http::serve(socket, &shared).await,
@@ -209,6 +211,7 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
 async fn pass_on(mut here: TcpStream, target: &str, shared: &Shared) {
     let Ok(mut there) = TcpStream::connect(target).await else { return };
     let mut behaviour = shared.behaviour.subscribe();
+    // Connections end with the proxy, as those of a real one do when it is stopped.
     let is_over = |behaviour: &Behaviour| !matches!(behaviour, Behaviour::Proxy(_));
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}

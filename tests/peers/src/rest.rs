@@ -142,6 +142,7 @@ impl Call {
 
     /// Makes the call; an error where the connection fails before the whole answer is here.
     pub async fn send(self) -> Result<Answer> {
+        // Longer than anything that the server itself waits for, so that its answer is seen and not this error.
         tokio::time::timeout(2 * PATIENCE, self.send_without_limit()).await.context("no answer in time")?
     }
 
@@ -157,6 +158,7 @@ impl Call {
         let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
         if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
             let body = response.into_body().collect().await.unwrap().to_bytes();
+            // The body says why, and would else be lost.
             panic!("not a stream of events: {}", String::from_utf8_lossy(&body));
         }
         StreamedEvents { body: response.into_body(), buffer: BytesMut::new(), last_id: None, _connection: connection }
@@ -225,6 +227,7 @@ impl StreamedEvents {
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(block) = self.take_block() {
+                // Also that of a block without data: a reader continues behind the last id.
                 self.last_id = field(&block, "id").map(str::to_owned).or(self.last_id.take());
                 if let Some(event) = parse(&block) {
                     return Some(event);

@@ -93,6 +93,7 @@ impl<L: SatelliteLink> FakeSatellite<L> {
     }
 
     async fn try_send_all(&mut self, messages: Vec<FromSatellite>) -> Result<(), L::Refusal> {
+        // A test may end a session while the satellite is away; the messages are said at the next link.
         let Some(link) = &mut self.link else { return Ok(()) };
         for message in messages {
             link.feed(message).await?;
@@ -215,6 +216,7 @@ impl<L: SatelliteLink> FakeSatellite<L> {
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
+            // Nothing can come without a link, and the work may be what opens one.
             let Some(link) = &mut self.link else { return work.await };
             let message = tokio::select! {
                 // The work goes first, so that the state of the satellite is that of the moment when the work was done.

@@ -127,6 +127,7 @@ impl FakeAttachment {
     async fn next_action(&mut self) -> ViewerAction {
         loop {
             let action = timeout(TIMEOUT, self.actions.recv()).await.expect("an action comes").expect("it is attached");
+            // When output is acknowledged depends on the speed of the display.
             if !matches!(action, ViewerAction::Message(FromViewer::Ack { .. })) {
                 return action;
             }
@@ -213,6 +214,7 @@ impl ViewFixture {
         while !self.seen.contains(text) {
             let read = timeout(TIMEOUT, self.display.read(&mut buffer)).await;
             let read = read.unwrap_or_else(|_| panic!("{text:?} is not in {:?}", self.seen)).unwrap();
+            // What was seen is kept, so that a text may come in several pieces.
             self.seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     }
@@ -223,6 +225,7 @@ impl ViewFixture {
 }
 
 fn attachment(control: Control, output: u64, is_resumed: bool) -> (Attachment, FakeAttachment) {
+    // One place: the fake hive goes on when the view has taken the event before.
     let (events, incoming) = mpsc::channel(1);
     let (outgoing, actions) = mpsc::channel(64);
     let attached =
@@ -236,9 +239,11 @@ fn attachment(control: Control, output: u64, is_resumed: bool) -> (Attachment, F
 fn raw_terminal() -> (File, File) {
     let pty = openpty(None, None).unwrap();
     let mut raw = termios::tcgetattr(&pty.slave).unwrap();
+    // Else the terminal would echo the keys into what the view shows.
     termios::cfmakeraw(&mut raw);
     termios::tcsetattr(&pty.slave, termios::SetArg::TCSANOW, &raw).unwrap();
     for side in [&pty.slave, &pty.master] {
+        // Both ends are read and written by tokio.
         fcntl(side, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
     }
     (pty.slave.into(), pty.master.into())

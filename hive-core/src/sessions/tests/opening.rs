@@ -24,6 +24,7 @@ async fn a_terminal_is_opened_and_its_echo_comes_back() {
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.online, session.viewers), (SessionStatus::Open, true, 1));
     let results: Vec<_> = audit_log(&hive, "session.create").await.into_iter().map(|entry| entry.result).collect();
+    // The newest first: the intent was stored before the satellite was asked.
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
 }
 
@@ -84,6 +85,7 @@ async fn what_the_satellite_refuses_is_said_and_leaves_nothing_open() {
         let error = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap_err();
         assert_eq!(error.code(), expected);
     }
+    // They would else count against the limit of sessions.
     assert_eq!(acting.sessions().list(SessionFilter::default()).await.unwrap(), []);
     let all = acting.sessions().list(SessionFilter { ended: true, ..SessionFilter::default() }).await.unwrap();
     assert_eq!(all.len(), 3);
@@ -103,6 +105,7 @@ async fn a_satellite_that_is_not_there_opens_nothing() {
     machine.cut();
     let error = acting.sessions().create(SessionCreate::on(machine.id)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteOffline);
+    // One that was registered and never came.
     let unknown = register(&hive, "web-server-02").await.id;
     let error = acting.sessions().create(SessionCreate::on(unknown)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteInactive);
@@ -133,6 +136,7 @@ async fn who_may_only_see_satellites_opens_no_terminal() {
     let (anna, _, mut machine) = two_teams(&hive).await;
     let id = machine.during(anna.sessions().create(SessionCreate::on(machine.id))).await.unwrap().id;
     let mut principal = anna.principal().clone();
+    // In its own team, so that the sessions are no secret: the refusal is 403 and not 404.
     principal.scopes = Some([crate::access::Permission::SatellitesRead].into());
     let guest = hive.acting_as(principal);
     assert_eq!(guest.sessions().get(id).await.unwrap_err().code(), ErrorCode::Forbidden);

@@ -35,6 +35,7 @@ async fn work_of(on: &Fixture, author: &str, satellite: &SatelliteRow) -> Author
     on.store.registration_token_create(token, on.draft()).await.unwrap();
     let delivery = hive_store::Delivery { journal_id: "j".into(), at: on.now(), expires_at: None };
     let delivered = on.insert(command()).await;
+    // What its satellite has cannot be taken back, and is never counted among the losses.
     assert!(on.store.command_deliver(delivered, delivery).await.unwrap());
     AuthoredWork {
         queued: on.insert(command()).await,
@@ -86,6 +87,7 @@ pub(crate) async fn a_lower_role_ends_what_needs_a_higher_one(on: &Fixture) {
     let (here, there) =
         (work_of(on, &user.to_string(), &satellite).await, work_of(on, &user.to_string(), &elsewhere).await);
     let strangers = work_of(on, &on.unique(), &satellite).await;
+    // Operators run commands, but neither power commands nor tokens are theirs.
     assert_eq!(counts(&put(on, team, user, Role::Operator).await), (1, 1, 0), "the power command and the token");
     expect(on, &here, [true, false, false]).await;
     assert_eq!(counts(&put(on, team, user, Role::Viewer).await), (1, 0, 0));
@@ -100,6 +102,7 @@ pub(crate) async fn a_lower_role_ends_what_needs_a_higher_one(on: &Fixture) {
 
 pub(crate) async fn a_demoted_admin_keeps_what_the_teams_allow(on: &Fixture) {
     let (satellite, elsewhere, user) = (on.satellite().await, on.satellite().await, on.user().await.id);
+    // Another admin: the store does not take the last one away.
     let keeper = on.user().await.id;
     for admin in [user, keeper] {
         update(on, admin, Some(PlatformRole::GlobalAdmin), None).await;
@@ -132,6 +135,7 @@ pub(crate) async fn who_is_disabled_loses_queued_work_and_tokens_and_keeps_keys(
     let details = on.records_by(&actor).await.pop().unwrap().details;
     assert_eq!(details["revoked"]["reason"], "actor_disabled", "{details}");
     assert_eq!((&details["revoked"]["commands"], &details["revoked"]["registration_tokens"]), (&4.into(), &2.into()));
+    // What was cancelled stays cancelled.
     assert_eq!(update(on, user, None, Some(false)).await, Losses::default());
     assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_none(), "it is valid again");
 }

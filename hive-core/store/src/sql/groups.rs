@@ -25,6 +25,7 @@ impl GroupStore for SqlStore {
                     .text_opt(group.team_id)
                     .text_opt(group.query)
                     .time(group.created_at);
+                // The index decides about a taken name: two callers that looked first would both have found it free.
                 transaction.execute(statement).await.map_err(map_unique_violation("name"))?;
                 run_members(transaction, &statements::GROUP_MEMBER_INSERT, group.id, &members).await?;
                 transaction.audit(audit);
@@ -48,6 +49,7 @@ impl GroupStore for SqlStore {
         let GroupQuery { visible, team_id, search } = query;
         let mut filter = Filter::default();
         filter.visible_to("g.team_id", None, visible).and_text("g.team_id = ?", *team_id);
+        // Names are stored in lower case, so that only the pattern is converted and an index could serve.
         filter.and_text(r"g.name LIKE LOWER(?) ESCAPE '\'", search.as_deref().map(like_pattern));
         let list = filter.statement(statements::GROUP_LIST, " ORDER BY g.name, g.id LIMIT ? OFFSET ?", &range.values());
         let total = self.fetch_total(filter.statement(statements::GROUP_COUNT, "", &[])).await?;
@@ -84,6 +86,7 @@ async fn update(
     let statement = Statement::new(statements::GROUP_UPDATE)
         .text(id)
         .text_opt(name)
+        // Tells a query that is taken away (`null`) from one that stays as it is (left out).
         .bind(query.is_some())
         .text_opt(query.flatten())
         .time(now);
@@ -95,6 +98,7 @@ async fn update(
         run_members(transaction, &statements::GROUP_MEMBER_INSERT, id, &members).await?;
     }
     run_members(transaction, &statements::GROUP_MEMBER_INSERT, id, &add).await?;
+    // Last, so that a member that is both added and removed is removed.
     run_members(transaction, &statements::GROUP_MEMBER_DELETE, id, &remove).await?;
     transaction.audit(audit);
     read_group(&row).map(Some)
@@ -126,6 +130,7 @@ impl Filter {
             query.as_ref().map(|query| format!("(s.status <> 'inactive' AND {})", self.tagged(query.expr())));
         let parts: Vec<_> = listed.into_iter().chain(selected).collect();
         match parts.as_slice() {
+            // Neither members nor a query select nothing. An empty condition would select the whole fleet.
             [] => self.and_raw("1 = 0"),
             parts => self.and_raw(&format!("({})", parts.join(" OR "))),
         }

@@ -101,6 +101,7 @@ impl JobStore for SqlStore {
 fn visible_jobs(visible: &VisibleScope) -> Filter {
     let mut filter = Filter::default();
     filter.and_raw(statements::JOB_IS_SHOWN);
+    // All targets have to be visible: the counts of a job would tell about the others.
     filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, &visible.teams);
     filter.all_selected(statements::JOB_TARGETS_UNSELECTED, visible);
     filter
@@ -122,6 +123,7 @@ impl SqlStore {
     /// Counts the targets of jobs by status.
     pub(super) async fn count_targets(&self, jobs: &mut HashMap<JobId, JobCounts>) -> StoreResult<()> {
         let ids: Vec<_> = jobs.keys().copied().collect();
+        // The databases limit the parameters of one statement.
         for ids in ids.chunks(MAX_COUNTED_JOBS) {
             let mut filter = Filter::default();
             filter.one_of("t.job_id", ids);
@@ -139,6 +141,7 @@ impl SqlStore {
 fn read_job(row: &Row, open: &mut HashMap<JobId, JobCounts>) -> StoreResult<JobRow> {
     let id = row.parse("id")?;
     let counts = match row.json_opt("counts")? {
+        // Stored at its end, because its targets may be pruned before the job.
         Some(counts) => counts,
         None => open.remove(&id).unwrap_or_default(),
     };

@@ -48,6 +48,7 @@ fn refuse(position: usize, rule: impl Into<String>) -> InvalidTagQuery {
 /// Returns the tokens with their positions, and the end as the last one.
 fn tokens(text: &str) -> Result<Vec<(Token, usize)>, InvalidTagQuery> {
     let mut tokens = Vec::new();
+    // Positions count characters from 1, as an editor shows them to the person who reads the error.
     let mut letters = text.chars().zip(1..).peekable();
     while let Some((letter, position)) = letters.next() {
         let token = match letter {
@@ -63,6 +64,7 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>, InvalidTagQuery> {
                     }
                 }
             }
+            // Reserved words are told from tags by the parser: a quoted one is a tag.
             letter if letter.is_whitespace() => continue,
             letter if is_tag_char(letter) => {
                 let mut word = String::from(letter);
@@ -97,6 +99,7 @@ impl QueryParser {
 
     /// Goes on behind the token, unless it is the end.
     fn advance(&mut self) {
+        // It stays at the end, so that an error there still has a token to show.
         self.next = (self.next + 1).min(self.tokens.len() - 1);
     }
 
@@ -111,6 +114,7 @@ impl QueryParser {
     fn expected(&self, what: &str) -> InvalidTagQuery {
         let found = match self.token() {
             Token::Word(word) | Token::Quoted(word) => {
+                // The word comes from the caller and may be as long as the query.
                 let word: String = word.chars().take(MAX_TAG_CHARS).collect();
                 let is_lower_case = !is_reserved(&word) && is_reserved(&word.to_uppercase());
                 let hint = if is_lower_case { "; operators are written in upper case" } else { "" };
@@ -169,6 +173,7 @@ impl QueryParser {
     }
 
     fn term(&mut self, term: TagExpr) -> Result<TagExpr, InvalidTagQuery> {
+        // Every term is a subquery for the database, which has its own limit on them.
         self.terms += 1;
         if self.terms > MAX_TERMS {
             return Err(refuse(self.position(), format!("a query has at most {MAX_TERMS} tags")));
@@ -186,6 +191,7 @@ impl QueryParser {
             let rule = format!("at most {MAX_DEPTH} parentheses and NOTs may be inside each other");
             return Err(refuse(self.position(), rule));
         }
+        // After an error the depth is wrong, and nothing is parsed any more.
         let parsed = parse(self);
         self.depth -= 1;
         parsed

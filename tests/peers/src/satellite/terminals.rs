@@ -71,6 +71,7 @@ impl FakeTerminal {
         let mut messages = Vec::new();
         let Some(stream) = self.stream else { return messages };
         loop {
+            // The ring has passed what the hive has not read yet.
             if self.sent < self.start() {
                 let (from, to) = (self.sent, self.start());
                 self.sent = to;
@@ -88,6 +89,7 @@ impl FakeTerminal {
 
     /// Takes input, and says how much there is now.
     fn take_input(&mut self, session_id: SessionId, frame: &Frame) -> ToServer {
+        // Frames come again after a reconnect, also half of one.
         let known = (self.input.len() as u64).checked_sub(frame.offset).expect("no gap in the input");
         self.input.extend_from_slice(frame.payload.get(known as usize..).unwrap_or_default());
         self.frames += 1;
@@ -100,6 +102,7 @@ impl FakeTerminal {
 
     /// Begins its stream on a link, behind what the hive has received.
     fn attach(&mut self, session_id: SessionId, stream: StreamId, received: Option<u64>) -> Vec<FromSatellite> {
+        // A hive without a position reads the end of the output, as after its restart.
         let tail = (self.output.len() as u64).saturating_sub(TAIL).max(self.start());
         self.sent = received.or(self.keep).unwrap_or(tail);
         self.stream = Some(stream);
@@ -160,6 +163,7 @@ impl FakeTerminals {
     pub fn print(&mut self, id: SessionId, bytes: &[u8]) -> (usize, Vec<FromSatellite>) {
         let terminal = self.get_mut(id);
         let room = match terminal.keep {
+            // With `keep` the program waits for room, instead of losing its oldest output.
             Some(_) => terminal.limit.saturating_sub(terminal.output.len() as u64) as usize,
             None => bytes.len(),
         };
@@ -187,6 +191,7 @@ impl FakeTerminals {
     /// Begins on a new link: streams and credit start anew, and an end is reported on each link until it is acknowledged.
     pub(super) fn relink(&mut self) -> Vec<FromSatellite> {
         for terminal in self.open.values_mut() {
+            // Streams and credit belong to a link. The hive attaches again and grants anew.
             (terminal.stream, terminal.limit) = (None, 0);
         }
         let ends = self.open.iter().filter_map(|(id, terminal)| Some((*id, terminal.end.clone()?)));
@@ -206,6 +211,7 @@ impl FakeTerminals {
             ToAgent::PtyAttach { session_id, received } => return self.attach(*session_id, *received),
             ToAgent::PtyFlow { session_id, limit, keep } => {
                 let Some(terminal) = self.open.get_mut(session_id) else { return Vec::new() };
+                // A grant is never taken back.
                 (terminal.limit, terminal.keep) = (terminal.limit.max(*limit), *keep);
                 return terminal.flush(*session_id);
             }
@@ -227,6 +233,7 @@ impl FakeTerminals {
     }
 
     fn attach(&mut self, id: SessionId, received: Option<u64>) -> Vec<FromSatellite> {
+        // The satellite's streams are odd ones.
         self.last_stream += 2;
         let stream = StreamId(self.last_stream);
         self.get_mut(id).attach(id, stream, received)
@@ -236,6 +243,7 @@ impl FakeTerminals {
         let of_stream = |(_, terminal): &(&SessionId, &mut FakeTerminal)| terminal.stream == Some(frame.stream);
         let Some((id, terminal)) = self.open.iter_mut().find(of_stream) else { return Vec::new() };
         let applied = terminal.take_input(*id, frame);
+        // One that does not read takes the input into its queue and reports none of it as written.
         if self.is_reading { vec![applied.into()] } else { Vec::new() }
     }
 }

@@ -73,9 +73,11 @@ impl ApiKeyStore for SqlStore {
                 if transaction.execute(revoke).await? == 0 {
                     return Ok(None);
                 }
+                // Keys that were made with it, and those that were made with these, in one statement.
                 let made = transaction.fetch_all(Statement::new(statements::API_KEY_LIST_MADE).text(id)).await?;
                 let made = made.iter().map(|row| row.text("id")).collect::<StoreResult<Vec<_>>>()?;
                 let losses = revoke_made_with(transaction, made, now).await?;
+                // The record is completed in the transaction: only here is known what went with the key.
                 add_losses(&mut audit, &losses);
                 transaction.audit(audit);
                 Ok(Some(losses))
@@ -87,6 +89,7 @@ impl ApiKeyStore for SqlStore {
     async fn api_key_note_used(&self, uses: Vec<(ApiKeyId, Timestamp)>) -> StoreResult<()> {
         self.write(move |transaction| {
             Box::pin(async move {
+                // A statement each: the uses are collected for a while, and are few.
                 for (id, at) in uses {
                     transaction.execute(Statement::new(statements::API_KEY_NOTE_USED).text(id).time(at)).await?;
                 }
