@@ -7,7 +7,7 @@ mod tests;
 use hive_wire::{SatelliteId, TeamId};
 
 pub use hive_store::access::{Authority, Permission, Role, VisibleScope, VisibleTeams};
-pub use principal::{Credential, Principal};
+pub use principal::{Credential, CredentialVersion, Principal};
 
 /// The permission matrix: the least role that grants a permission; `None` for one that no role of this version grants.
 pub(crate) fn least_role(permission: &Permission) -> Option<Role> {

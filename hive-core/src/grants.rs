@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::access::{Credential, Principal};
+use crate::access::{Credential, CredentialVersion, Principal};
 use crate::context::ServiceContext;
 use crate::networks::is_allowed_address;
 use crate::store::{ApiKeyOwner, IdentityStore};
@@ -201,7 +201,17 @@ impl AccessGrants {
     pub(crate) async fn issue(self: &Arc<Self>, principal: &Principal) -> Result<GrantGuard> {
         let credential = principal.credential;
         let before = match self.credential_state(credential).await? {
-            CredentialState::Valid(snapshot) => Some(snapshot),
+            CredentialState::Valid(mut snapshot) => {
+                if let Some(CredentialVersion(presented)) = &principal.credential_version {
+                    // Rotated, or its password changed, since the call was authenticated.
+                    if !snapshot.accepts(presented) {
+                        return Err(Error::AuthInvalid);
+                    }
+                    // A stream of the secret before a rotation ends with the overlap, whenever it was opened.
+                    snapshot.credential_version.clone_from(presented);
+                }
+                Some(snapshot)
+            }
             CredentialState::Refused => return Err(Error::AuthInvalid),
             CredentialState::Foreign => None,
         };

@@ -165,7 +165,6 @@ where
         let request = RequestParts::from_request_parts(parts, state).await?;
         let result = request.authenticate(&parts.headers).await;
         let principal = request.record_auth_result(FailureCost::Key, result)?;
-        request.limiters.requests.count_call(&principal)?;
         Ok(Self(request.hive.acting_as(principal)))
     }
 }

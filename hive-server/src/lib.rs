@@ -3,7 +3,7 @@
 //! The modules, in the order in which a request passes them:
 //!
 //! - [`config`]: addresses, trusted proxies, limits, and the flags that set them;
-//! - [`server`] accepts connections and shuts down; `read_ahead` is one of them, `limits` bounds unauthenticated callers;
+//! - [`server`] accepts connections and shuts down; `read_ahead` is one of them, `limits` bounds what callers may use;
 //! - [`router()`] finds the handler by the tables of `routes`, `auth` authenticates the caller, `extract` parses body, query and path;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
 //!   result;
@@ -32,6 +32,7 @@ mod satellites;
 mod ws;
 
 pub use config::{Config, Limits};
+pub use limits::RefusedCalls;
 pub use router::router;
 pub use server::{BindError, Server, serve};
 pub use state::AppState;

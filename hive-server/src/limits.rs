@@ -4,17 +4,22 @@
 //! - [`handshakes`] bounds the satellites that authenticate at the same time and per second, and of each satellite how often
 //!   it authenticates and how many unfinished handshakes it has;
 //! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials;
-//! - [`requests`] bounds the calls of a login, its commands on a satellite, and the wrong passwords of an address.
+//! - [`requests`] bounds the calls of a login or of an API key, the commands of a login on a satellite, and the wrong passwords of
+//!   an address. [`rate_class`] says which of them an operation of the route table is under, and [`refusals`] counts what was refused.
 //!
 //! Each module has a decision without I/O ([`unauthenticated`], [`handshake_budget`], [`satellite_handshakes`],
-//! [`rate_limiter`]) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
+//! [`call_rates`], [`rate_limiter`]) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
 //! IPv6 addresses count by their network of 64 bits, because one host usually owns all of it.
 
 mod auth_failures;
+mod call_rates;
 mod connections;
 mod handshake_budget;
 mod handshakes;
+mod paced_count;
+mod rate_class;
 mod rate_limiter;
+mod refusals;
 mod requests;
 mod satellite_handshakes;
 mod token_bucket;
@@ -25,7 +30,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use self::auth_failures::{AuthFailureLimiter, FailureCost};
 pub(crate) use self::connections::{ConnectionLimiter, UnauthenticatedConnection};
 pub(crate) use self::handshakes::{HandshakeGuard, HandshakeLimiter, HandshakePermit};
-pub(crate) use self::requests::RequestLimiter;
+pub(crate) use self::paced_count::PacedCount;
+pub(crate) use self::rate_class::RateClass;
+pub use self::refusals::RefusedCalls;
+pub(crate) use self::requests::{CommandTarget, RequestLimiter};
 use crate::config::Limits;
 
 /// The limiters of one server.

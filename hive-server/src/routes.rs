@@ -1,7 +1,7 @@
 //! The route table. Each area declares its routes beside their handlers as [`Routes`]; `router` joins them.
 //!
-//! An entry is a method, a path, a handler and an [`Operation`], which says everything else: who may call it, what it takes and what it
-//! answers. The router and the OpenAPI document are made of the same entries, and each handler is wrapped in the guard of its entry.
+//! An entry is a method, a path, a handler and an [`Operation`], which says everything else: who may call it, what it takes, what it
+//! answers and which rate its calls are under. The router and the OpenAPI document are made of the same entries, and each handler is wrapped in the guard of its entry.
 
 mod access;
 mod answers;
@@ -120,14 +120,14 @@ where
 {
     fn into_route(self, tag: &'static str, errors: ErrorFormat, state: &S) -> UtoipaMethodRouter<S> {
         let Self { method, path, handler, operation } = self;
-        let guard = Arc::new(RouteGuard::new(path, &operation, errors));
+        let guard = Arc::new(RouteGuard::new(&method, path, &operation, errors));
         let handler = match operation.limits().body_bytes {
             Some(bytes) => handler.layer(DefaultBodyLimit::max(bytes)),
             None => handler,
         };
         // A route layer: a method that the path does not take is 405 for everybody.
         let handler = handler.route_layer(from_fn_with_state((state.clone(), guard), enforce::<S>));
-        let (operation, schemas) = operation.into_openapi(path, tag, errors);
+        let (operation, schemas) = operation.into_openapi(&method, path, tag, errors);
         (schemas, Paths::builder().path(path, PathItem::new(method, operation)).build(), handler)
     }
 }

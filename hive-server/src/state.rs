@@ -11,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::auth::TrustedProxies;
 use crate::config::{Config, Limits};
 use crate::health::HealthCheck;
-use crate::limits::Limiters;
+use crate::limits::{Limiters, RefusedCalls};
 
 /// The hive, the limits of the server, and the progress of its shutdown. Cheap to clone.
 #[derive(Clone)]
@@ -87,6 +87,11 @@ impl AppState {
     /// The limits on unauthenticated callers, as they are used up now.
     pub(crate) fn limiters(&self) -> &Limiters {
         &self.0.limiters
+    }
+
+    /// Returns how many calls were refused since the start, because a caller was over a rate.
+    pub fn refused_calls(&self) -> Vec<RefusedCalls> {
+        self.limiters().requests.refused()
     }
 
     /// The proxies whose `X-Forwarded-For` is trusted.

@@ -15,6 +15,7 @@ use hive_core::wire::SessionId;
 use hive_core::wire::agent::{ToAgent, ToServer};
 use hive_core::wire::session::{FromViewer, ToViewer};
 
+use crate::limits::RateClass;
 use crate::routes::{Operation, Reach, Routes};
 use crate::satellites;
 use crate::state::AppState;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> [Routes<AppState>; 2] {
         Operation::new("session_attach", "Attaches a viewer to a session")
             .description("JSON messages for control, binary frames for the bytes of the terminal. The viewer speaks first, with an `attach`.")
             .permission(Permission::SessionsOpen, Reach::Session)
+            .rate(RateClass::Act)
             .path::<SessionId>("The session.")
             .socket::<FromViewer, ToViewer>(hive_core::wire::session::SUBPROTOCOL),
     );

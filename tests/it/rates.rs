@@ -57,6 +57,49 @@ async fn commands_of_a_login_count_for_each_satellite() {
 }
 
 #[tokio::test]
+async fn a_command_on_selected_satellites_counts_once_for_each() {
+    let hive = hive_with(&["--login-commands-per-minute", "3"]).await;
+    let satellite = hive.satellite("web-server-01").await;
+    let login = login(&hive).await;
+    let body = json!({ "targets": ["all"], "command": "true" });
+    assert_eq!(login.post("/api/v1/jobs", &body).await.status, 202);
+    for _ in 0..2 {
+        assert_eq!(login.post("/api/v1/exec", &body).await.status, 200);
+    }
+    for path in ["/api/v1/exec", "/api/v1/jobs"] {
+        let refused = login.post(path, &body).await;
+        assert_eq!(refused.refusal(), (429, "RATE_LIMITED".into()));
+        assert_eq!(refused.headers["retry-after"], "20");
+    }
+    assert_eq!(login.post(&satellite.path("/exec"), &json!({ "command": "true" })).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_is_held_to_the_rate_that_is_set_on_it() {
+    let mut hive = TestHive::start().await;
+    let limited = json!({ "name": "ci", "rate_per_minute": 6 });
+    let key = hive.rest().post("/api/v1/api-keys", &limited).await.data();
+    let key = hive.anonymous().with("x-api-key", text(&key["api_key"]));
+    // Each call counts: a read, an act, and the opening of a socket.
+    let no_session = "/api/v1/sessions/ses_01h455vb4pex5vsknk084sn02q/attach";
+    let calls = ["/api/v1/auth/me", "/api/v1/satellites", "/api/v1/jobs", "/api/v1/groups", "/api/v1/tags", no_session];
+    for path in calls {
+        assert_ne!(key.get(path).await.status, 429, "{path}");
+    }
+    for path in ["/api/v1/auth/me", no_session] {
+        let refused = key.get(path).await;
+        assert_eq!(refused.refusal(), (429, "RATE_LIMITED".into()), "{path}");
+        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=11).contains(&wait), "one call in 10 seconds: {wait}");
+    }
+    for _ in 0..20 {
+        assert_eq!(hive.rest().get("/api/v1/auth/me").await.status, 200, "another key has no rate");
+    }
+    let log = hive.server().log();
+    assert!(log.contains("calls are refused") && log.contains("key_calls"), "{log}");
+}
+
+#[tokio::test]
 async fn five_wrong_passwords_lock_an_address_out_for_a_while() {
     let hive = TestHive::start().await;
     let try_password = async |address: [u8; 4], password: &str| {

@@ -31,6 +31,18 @@ impl Credential {
     }
 }
 
+/// Which secret of a credential a caller presented: the hash of a key, or the generation of a login. A key has two secrets during the
+/// overlap of a rotation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialVersion(pub(crate) String);
+
+impl std::fmt::Debug for CredentialVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A hash of a secret is nothing for a log.
+        f.write_str("CredentialVersion(…)")
+    }
+}
+
 hive_wire::with_setters! {
     /// An authenticated caller.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +61,10 @@ hive_wire::with_setters! {
         pub scopes: Option<BTreeSet<Permission>>,
         /// The tags of which a satellite has to have one for an API key; `None` if the key is not limited to some satellites.
         pub satellite_tags: Option<BTreeSet<String>>,
+        /// The calls that an API key may make in a minute; `None` if it has no limit. The edges count them.
+        pub rate_per_minute: Option<u32>,
+        /// The secret that was presented. Streams end with it. `None` for a caller that the embedding program has authenticated.
+        pub credential_version: Option<CredentialVersion>,
     }
 }
 
@@ -63,6 +79,8 @@ impl Principal {
             teams: BTreeMap::new(),
             scopes: None,
             satellite_tags: None,
+            rate_per_minute: None,
+            credential_version: None,
         }
     }
 

@@ -17,15 +17,8 @@ fn team(n: u8) -> TeamId {
 
 fn user(role: PlatformRole, teams: &[(TeamId, Role)]) -> Principal {
     let id = UserId::new(Seed { unix_millis: 1, random: [0; 10] });
-    Principal {
-        credential: Credential::Login(id),
-        name: "anna".into(),
-        ip: None,
-        role,
-        teams: teams.iter().cloned().collect(),
-        scopes: None,
-        satellite_tags: None,
-    }
+    let teams = teams.iter().cloned().collect();
+    Principal { teams, ..Principal::new(Credential::Login(id), "anna", role) }
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Authentication: API keys, passwords and login tokens become a [`Principal`].
 
-use std::collections::BTreeSet;
-
 use hive_wire::TeamId;
 use hive_wire::api::{Actor, AuditResult, LoginRequest, LoginResponse, User};
 use hive_wire::credential::split_user_key;
@@ -12,7 +10,7 @@ use super::configured_key::ConfiguredKey;
 use super::jwt::{self, LoginClaims};
 use super::passwords;
 use super::service::IdentityService;
-use crate::access::{Credential, Permission, Principal, Role};
+use crate::access::{Credential, CredentialVersion, Principal, Role};
 use crate::audit::draft::{Subject, draft};
 use crate::audit::{AuditAction, AuditDraft};
 use crate::networks::is_allowed_address;
@@ -64,7 +62,8 @@ impl IdentityService {
         let ApiKeyOwner { key, user, teams } = owner;
         let is_elsewhere = !is_allowed_address(key.addresses.as_deref(), ip.as_deref());
         // A key that is over is verified as well, so that its refusal takes as long as that of a wrong secret.
-        if !self.is_secret_of(&key, secret, mode) || is_over || is_elsewhere {
+        let version = self.version_of(&key, secret, mode);
+        let Some(version) = version.filter(|_| !is_over && !is_elsewhere) else {
             let reason = match mode {
                 VerifyMode::CachedOnly => "not checked, after too many failures",
                 VerifyMode::Full if is_over => "revoked, expired or of a disabled user",
@@ -72,18 +71,20 @@ impl IdentityService {
                 VerifyMode::Full => "wrong",
             };
             return Err(refuse(failed(reason).of(id).with("username", user.username)));
-        }
+        };
         self.key_uses.note(id, self.context.now());
         let credential = Credential::ApiKey(id, user.id);
-        let principal = principal_of(credential, user, teams, ip, key.scopes);
-        Ok(Principal { satellite_tags: key.satellite_tags, ..principal })
+        let ApiKeyRow { scopes, satellite_tags, rate_per_minute, .. } = key;
+        let principal = principal_of(credential, Some(version), user, teams, ip);
+        Ok(Principal { scopes, satellite_tags, rate_per_minute, ..principal })
     }
 
-    /// Whether a secret is that of a key, or the one before it during the overlap of a rotation.
-    fn is_secret_of(&self, key: &ApiKeyRow, secret: &str, mode: VerifyMode) -> bool {
+    /// Returns which secret of a key this is: the present one, or during the overlap of a rotation the one before it. `None` for any
+    /// other.
+    fn version_of(&self, key: &ApiKeyRow, secret: &str, mode: VerifyMode) -> Option<CredentialVersion> {
         let previous = key.previous.as_ref().filter(|previous| previous.until > self.context.now());
-        self.verifier.is_key(secret, &key.hash, mode)
-            || previous.is_some_and(|previous| self.verifier.is_key(secret, &previous.hash, mode))
+        let hashes = std::iter::once(&key.hash).chain(previous.map(|previous| &previous.hash));
+        hashes.into_iter().find(|hash| self.verifier.is_key(secret, hash, mode)).cloned().map(CredentialVersion)
     }
 
     /// Returns the principal of a login token.
@@ -107,7 +108,8 @@ impl IdentityService {
             return Err(refuse(failed("ended, or of a disabled user").of(id).with("username", row.user.username)));
         }
         let teams = self.store.team_memberships(id).await?;
-        Ok(principal_of(Credential::Login(id), row.user, teams, ip, None))
+        let version = CredentialVersion(generation.to_string());
+        Ok(principal_of(Credential::Login(id), Some(version), row.user, teams, ip))
     }
 
     /// Exchanges a name and a password for a login token.
@@ -174,10 +176,15 @@ fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: 
 /// The principal of a credential.
 pub(super) fn principal_of(
     credential: Credential,
+    version: Option<CredentialVersion>,
     user: User,
     teams: Vec<(TeamId, Role)>,
     ip: Option<String>,
-    scopes: Option<BTreeSet<Permission>>,
 ) -> Principal {
-    Principal { ip, teams: teams.into_iter().collect(), scopes, ..Principal::new(credential, user.username, user.role) }
+    Principal {
+        ip,
+        teams: teams.into_iter().collect(),
+        credential_version: version,
+        ..Principal::new(credential, user.username, user.role)
+    }
 }

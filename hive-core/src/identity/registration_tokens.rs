@@ -126,7 +126,7 @@ impl IdentityService {
             _ => return Ok(false),
         };
         let is_disabled = user.disabled_at.is_some();
-        let maker = principal_of(Credential::Login(user.id), user, teams, None, scopes);
+        let maker = Principal { scopes, ..principal_of(Credential::Login(user.id), None, user, teams, None) };
         let verdict = may(&maker, &Permission::TokensManage, ResourceScope::team(token.info.team_id));
         Ok(!is_disabled && verdict == AccessDecision::Allow)
     }

@@ -3,17 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::limits::lock;
+use crate::limits::{PacedCount, lock};
 
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// The shortest time between two warnings.
-const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A trusted proxy sent something that is not an address.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,25 +37,7 @@ pub(super) fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 
 /// Warns that requests of a trusted proxy are refused: at most once a minute, with their number.
 #[derive(Debug, Default)]
-pub(super) struct InvalidHopWarnings(Mutex<RefusedRequests>);
-
-#[derive(Debug, Default)]
-struct RefusedRequests {
-    count: u64,
-    warned_at: Option<Instant>,
-}
-
-impl RefusedRequests {
-    /// Counts a refused request. Returns the number since the last warning if another one is due.
-    fn record(&mut self, now: Instant) -> Option<u64> {
-        self.count += 1;
-        if self.warned_at.is_some_and(|at| now < at + WARNING_INTERVAL) {
-            return None;
-        }
-        self.warned_at = Some(now);
-        Some(std::mem::take(&mut self.count))
-    }
-}
+pub(super) struct InvalidHopWarnings(Mutex<PacedCount>);
 
 impl InvalidHopWarnings {
     pub(super) fn warn(&self, proxy: Option<IpAddr>, now: Instant) {
@@ -71,21 +49,5 @@ impl InvalidHopWarnings {
                 "requests of a trusted proxy are refused, because its X-Forwarded-For holds something that is not an address"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_is_due_once_a_minute() {
-        let now = Instant::now();
-        let mut refused = RefusedRequests::default();
-        assert_eq!(refused.record(now), Some(1));
-        for second in 1..60 {
-            assert_eq!(refused.record(now + Duration::from_secs(second)), None);
-        }
-        assert_eq!(refused.record(now + WARNING_INTERVAL), Some(60));
     }
 }

@@ -64,13 +64,15 @@ impl Default for Limits {
 
 hive_core::wire::with_setters! {
     /// How often a person's login may call, and an address try passwords. Over a rate the answer is 429 with `Retry-After`. API
-    /// keys have none of these rates, because programs use them.
+    /// keys have none of these rates, because programs use them; a key may have one of its own.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct RequestRates {
         /// The calls of one login in a minute.
         pub login_calls_per_minute: u32,
         /// The calls that a login may make at once after a pause.
         pub login_calls_burst: u32,
+        /// The calls of the login of a browser in a minute, and at once after a pause.
+        pub browser_calls_per_minute: u32,
         /// The commands of one login on one satellite in a minute.
         pub login_commands_per_minute: u32,
         /// The wrong passwords from one address in a minute. Right ones do not count.
@@ -83,6 +85,7 @@ impl Default for RequestRates {
         Self {
             login_calls_per_minute: 100,
             login_calls_burst: 200,
+            browser_calls_per_minute: 600,
             login_commands_per_minute: 30,
             wrong_passwords_per_minute: 5,
         }

@@ -1,7 +1,7 @@
 //! How often an authenticated caller may call, and an address try passwords.
 //!
-//! A person's login has a rate for all its calls, and one for commands on each satellite. An API key has no rate unless one is
-//! set on it, because programs use it. Of passwords only the wrong ones count.
+//! A person's login has a rate for all its calls, and one for commands on each satellite. An API key has the rate that is set on it, and
+//! none otherwise, because programs use it. Of passwords only the wrong ones count.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -13,20 +13,33 @@ use hive_core::wire::{SatelliteId, UserId};
 use hive_core::{Error, Result};
 use tokio::time::Instant;
 
+use super::call_rates::{CallerKind, call_rate, command_rate};
 use super::lock;
+use super::rate_class::RateClass;
 use super::rate_limiter::{Rate, RateLimiter};
+use super::refusals::{RefusalReason, Refusals, RefusedCalls};
 use crate::config::RequestRates;
 
 /// Callers with a bucket, of each kind.
 const MAX_CALLERS: usize = 16 * 1024;
+
+/// What a command runs on, as far as its rate depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum CommandTarget {
+    /// One satellite.
+    Satellite(SatelliteId),
+    /// Those that a request selects. Each gets one command of it at most, so that counting the requests bounds the commands of each.
+    Selected,
+}
 
 /// The rates of authenticated callers, and of wrong passwords.
 pub(crate) struct RequestLimiter {
     /// `None` where the rates are turned off.
     rates: Option<RequestRates>,
     calls: Mutex<RateLimiter<Credential>>,
-    commands: Mutex<RateLimiter<(UserId, SatelliteId)>>,
+    commands: Mutex<RateLimiter<(UserId, CommandTarget)>>,
     wrong_passwords: Mutex<RateLimiter<IpAddr>>,
+    refusals: Refusals,
 }
 
 impl RequestLimiter {
@@ -36,6 +49,7 @@ impl RequestLimiter {
             calls: Mutex::new(RateLimiter::new(MAX_CALLERS)),
             commands: Mutex::new(RateLimiter::new(MAX_CALLERS)),
             wrong_passwords: Mutex::new(RateLimiter::new(MAX_CALLERS)),
+            refusals: Refusals::default(),
         }
     }
 
@@ -43,31 +57,25 @@ impl RequestLimiter {
     ///
     /// # Errors
     /// `RateLimited` with the time until the next call is admitted.
-    pub(crate) fn count_call(&self, principal: &Principal) -> Result<()> {
+    pub(crate) fn count_call(&self, principal: &Principal, class: RateClass) -> Result<()> {
         // Turned off: nothing is counted either, so that the maps stay empty.
-        let Some(rates) = &self.rates else { return Ok(()) };
-        match principal.credential {
-            Credential::Login(_) => {
-                let rate = Rate::per_minute(rates.login_calls_per_minute, rates.login_calls_burst);
-                admitted(lock(&self.calls).admit(principal.credential, rate, Instant::now()))
-            }
-            _ => Ok(()),
-        }
+        let rate = self.rates.as_ref().and_then(|rates| call_rate(rates, CallerKind::of(principal), class));
+        let Some((rate, reason)) = rate else { return Ok(()) };
+        let now = Instant::now();
+        let admission = lock(&self.calls).admit(principal.credential, rate, now);
+        self.admitted(admission, class, reason, now)
     }
 
-    /// Counts a command of this caller on one satellite, or refuses it.
+    /// Counts a command of this caller, or refuses it.
     ///
     /// # Errors
     /// `RateLimited` with the time until the next command is admitted.
-    pub(crate) fn count_command(&self, principal: &Principal, satellite: SatelliteId) -> Result<()> {
-        match (&self.rates, principal.credential) {
-            (Some(rates), Credential::Login(user)) => {
-                let per_minute = rates.login_commands_per_minute;
-                let rate = Rate::per_minute(per_minute, per_minute);
-                admitted(lock(&self.commands).admit((user, satellite), rate, Instant::now()))
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn count_command(&self, principal: &Principal, target: CommandTarget) -> Result<()> {
+        let rate = self.rates.as_ref().and_then(|rates| command_rate(rates, CallerKind::of(principal)));
+        let (Some(rate), Some(user)) = (rate, principal.user()) else { return Ok(()) };
+        let now = Instant::now();
+        let admission = lock(&self.commands).admit((user, target), rate, now);
+        self.admitted(admission, RateClass::Exec, RefusalReason::LoginCommands, now)
     }
 
     /// Refuses an address that has sent too many wrong passwords. Callers without a known address are not limited.
@@ -77,8 +85,9 @@ impl RequestLimiter {
     pub(crate) fn check_passwords(&self, address: Option<IpAddr>) -> Result<()> {
         let (Some(_), Some(address)) = (&self.rates, address) else { return Ok(()) };
         // A look only: whether it counts is known when the password is checked.
-        let wait = lock(&self.wrong_passwords).retry_after(&network_of(address), 1.0, Instant::now());
-        admitted(wait.map_or(Ok(()), Err))
+        let now = Instant::now();
+        let wait = lock(&self.wrong_passwords).retry_after(&network_of(address), 1.0, now);
+        self.admitted(wait.map_or(Ok(()), Err), RateClass::Login, RefusalReason::WrongPasswords, now)
     }
 
     /// Counts a wrong password of an address.
@@ -88,11 +97,25 @@ impl RequestLimiter {
             lock(&self.wrong_passwords).charge(network_of(address), rate, 1.0, Instant::now());
         }
     }
-}
 
-fn admitted(admission: Result<(), Duration>) -> Result<()> {
-    // Rounded up: a caller that comes back on time must not be refused again.
-    admission.map_err(|wait| Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 })
+    /// Returns how many calls were refused since the start.
+    pub(crate) fn refused(&self) -> Vec<RefusedCalls> {
+        self.refusals.counts()
+    }
+
+    fn admitted(
+        &self,
+        admission: Result<(), Duration>,
+        class: RateClass,
+        reason: RefusalReason,
+        now: Instant,
+    ) -> Result<()> {
+        admission.map_err(|wait| {
+            self.refusals.count(class, reason, now);
+            // Rounded up: a caller that comes back on time must not be refused again.
+            Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +132,10 @@ mod tests {
         RequestLimiter::new(Some(rates))
     }
 
+    fn satellite(unix_millis: u64) -> CommandTarget {
+        CommandTarget::Satellite(SatelliteId::new(Seed { unix_millis, random: [0; 10] }))
+    }
+
     fn login() -> Principal {
         Principal::new(Credential::Login(UserId::new(SEED)), "anna", PlatformRole::GlobalAdmin)
     }
@@ -120,20 +147,37 @@ mod tests {
     #[test]
     fn a_login_has_a_rate_and_a_key_has_none() {
         let limiter = limiter();
-        assert_eq!(admitted(|| limiter.count_call(&login())), 3);
-        assert!(matches!(limiter.count_call(&login()), Err(Error::RateLimited { retry_after_seconds: 1 })));
+        assert_eq!(admitted(|| limiter.count_call(&login(), RateClass::Read)), 3);
+        assert!(matches!(
+            limiter.count_call(&login(), RateClass::Read),
+            Err(Error::RateLimited { retry_after_seconds: 1 })
+        ));
         let key = Credential::ApiKey(ApiKeyId::new(SEED), UserId::new(SEED));
         let key = Principal::new(key, "anna", PlatformRole::GlobalAdmin);
-        assert_eq!(admitted(|| limiter.count_call(&key)), 100);
-        assert_eq!(admitted(|| limiter.count_command(&key, SatelliteId::new(SEED))), 100);
+        assert_eq!(admitted(|| limiter.count_call(&key, RateClass::Read)), 100);
+        assert_eq!(admitted(|| limiter.count_command(&key, satellite(1))), 100);
     }
 
     #[test]
     fn commands_count_for_their_satellite() {
-        let (limiter, one) = (limiter(), SatelliteId::new(SEED));
-        let other = SatelliteId::new(Seed { unix_millis: 2, random: [0; 10] });
-        assert_eq!(admitted(|| limiter.count_command(&login(), one)), 2);
-        assert_eq!(admitted(|| limiter.count_command(&login(), other)), 2);
+        let limiter = limiter();
+        for target in [satellite(1), satellite(2), CommandTarget::Selected] {
+            assert_eq!(admitted(|| limiter.count_command(&login(), target)), 2, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_the_rate_that_is_set_on_it() {
+        let limiter = limiter();
+        let key = Credential::ApiKey(ApiKeyId::new(SEED), UserId::new(SEED));
+        let key = Principal::new(key, "anna", PlatformRole::GlobalAdmin).rate_per_minute(Some(5));
+        assert_eq!(admitted(|| limiter.count_call(&key, RateClass::Act)), 5);
+        assert!(matches!(
+            limiter.count_call(&key, RateClass::Read),
+            Err(Error::RateLimited { retry_after_seconds: 12..=13 })
+        ));
+        let counted = |class, reason, count| RefusedCalls { class, reason, count };
+        assert_eq!(limiter.refused(), [counted("read", "key_calls", 1), counted("act", "key_calls", 95)]);
     }
 
     #[test]
@@ -151,6 +195,6 @@ mod tests {
         let (limiter, address) = (RequestLimiter::new(None), "192.0.2.1".parse().ok());
         (0..100).for_each(|_| limiter.count_wrong_password(address));
         assert!(limiter.check_passwords(address).is_ok());
-        assert_eq!(admitted(|| limiter.count_call(&login())), 100);
+        assert_eq!(admitted(|| limiter.count_call(&login(), RateClass::Read)), 100);
     }
 }

@@ -6,7 +6,7 @@ use hive_core::wire::api::{LoginRequest, LoginResponse, Me, PasswordChange};
 use super::{ApiResult, ok};
 use crate::auth::{Authenticated, RequestParts};
 use crate::extract::Body;
-use crate::limits::FailureCost;
+use crate::limits::{FailureCost, RateClass};
 use crate::routes::{Operation, Routes};
 use crate::state::AppState;
 use hive_core::wire::ErrorCode;
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("auth_login", "Exchanges a password for a token")
                 .body::<LoginRequest>(json!({ "username": "anna", "password": "correct horse battery" }))
                 .max_body_bytes(MAX_LOGIN_BYTES)
+                .rate(RateClass::Login)
                 .answer::<LoginResponse>(200, "The token.")
                 .errors([ErrorCode::AuthInvalid, ErrorCode::RateLimited]),
         )

@@ -19,6 +19,7 @@ use super::{ApiResult, ok, output, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, IDEMPOTENCY_KEY, Path};
+use crate::limits::{CommandTarget, RateClass};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Routes<AppState> {
                      it answers 202 as soon as the command is stored.",
                 )
                 .permission(Permission::SatellitesExec, Reach::Satellite)
+                .rate(RateClass::Exec)
                 .path::<SatelliteId>("The satellite.")
                 .query::<ExecQuery>()
                 .header(IDEMPOTENCY_KEY, KEY)
@@ -62,6 +64,7 @@ pub(super) fn routes() -> Routes<AppState> {
             power,
             Operation::new("satellite_power", "Shuts down or reboots a satellite")
                 .permission(Permission::SatellitesPower, Reach::Satellite)
+                .rate(RateClass::Exec)
                 .path::<SatelliteId>("The satellite.")
                 .query::<ExecQuery>()
                 .header(IDEMPOTENCY_KEY, KEY)
@@ -75,6 +78,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("exec_many", "Runs a command on several satellites")
                 .description("Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.")
                 .permission(Permission::SatellitesExec, Reach::Anywhere)
+                .rate(RateClass::Exec)
                 .query::<ExecQuery>()
                 .header(IDEMPOTENCY_KEY, KEY)
                 .body::<ExecManyRequest>(json!({ "targets": ["tag:web"], "command": "uptime" }))
@@ -99,7 +103,7 @@ pub(super) async fn one(
     Body(command): Body<ExecCommand>,
 ) -> Result<Response, HttpError> {
     // Before anything is stored: a refused command leaves nothing behind.
-    state.limiters().requests.count_command(hive.principal(), id)?;
+    state.limiters().requests.count_command(hive.principal(), CommandTarget::Satellite(id))?;
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
@@ -136,6 +140,7 @@ pub(super) async fn run_many(
     command: ExecCommand,
     ExecParams { mode, options }: ExecParams,
 ) -> Result<Response, HttpError> {
+    state.limiters().requests.count_command(hive.principal(), CommandTarget::Selected)?;
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
@@ -164,11 +169,13 @@ fn event_name(event: &ExecEvent) -> &'static str {
 }
 
 pub(super) async fn power(
+    State(state): State<AppState>,
     Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
     params: ExecParams,
     Body(request): Body<PowerRequest>,
 ) -> ApiResult<ExecResult> {
+    state.limiters().requests.count_command(hive.principal(), CommandTarget::Satellite(id))?;
     let result = hive.commands().power(id, request, params.options).await?;
     Ok(ok(result))
 }

@@ -16,6 +16,7 @@ use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, IDEMPOTENCY_KEY, Path, Query};
+use crate::limits::RateClass;
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 
@@ -82,6 +83,7 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/groups/{id}/exec",
             exec,
             of("group_exec", "Runs a command on the satellites of a group", Permission::SatellitesExec)
+                .rate(RateClass::Exec)
                 .description(
                     "Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.",
                 )

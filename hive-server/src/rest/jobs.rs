@@ -13,6 +13,7 @@ use super::{ApiResult, CreatedResult, ok, paged, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, IDEMPOTENCY_KEY, Path, Query, idempotency_key};
+use crate::limits::{CommandTarget, RateClass};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 use hive_core::access::Permission;
@@ -37,6 +38,7 @@ pub(super) fn routes() -> Routes<AppState> {
             submit,
             Operation::new("job_create", "Starts a job")
                 .permission(Permission::JobsRun, Reach::Anywhere)
+                .rate(RateClass::Exec)
                 .header(
                     IDEMPOTENCY_KEY,
                     "A text of the caller's that names the request: the same key gives the same job.",
@@ -71,10 +73,12 @@ pub(super) fn routes() -> Routes<AppState> {
 }
 
 pub(super) async fn submit(
+    State(state): State<AppState>,
     Authenticated(hive): Authenticated,
     headers: HeaderMap,
     Body(job): Body<JobCreate>,
 ) -> CreatedResult<Job> {
+    state.limiters().requests.count_command(hive.principal(), CommandTarget::Selected)?;
     let JobCreate { targets, concurrency, confirm, deadline_seconds, command } = job;
     let idempotency_key = idempotency_key(&headers);
     let options = JobOptions { idempotency_key, concurrency, confirm, deadline_seconds };

@@ -15,7 +15,8 @@ const DESCRIPTION: &str = "The API of a hive: REST under `/api/v1`, the API for 
     A request is refused in this order: 401 without a valid credential, 404 for an object that is hidden from the caller or does not \
     exist, 403 without the permission, and then 400 for its input. `x-hive-access` of an operation says who may call it: everybody \
     (`public`), every authenticated user for what is theirs (`person`), satellites (`satellite`), or users with a permission on what \
-    `reach` names. Fields may be added to answers, and words to fields without an `enum`.";
+    `reach` names. `x-hive-rate` says which rate its calls are under (`read`, `act`, `exec` or `login`); a caller over it gets 429 with \
+    `Retry-After`. Fields may be added to answers, and words to fields without an `enum`.";
 
 /// The document as it is served.
 pub(super) struct ApiDocument {

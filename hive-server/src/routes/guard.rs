@@ -1,5 +1,5 @@
 //! The guard of an entry: the order in which a request is refused. 401 comes first, then 404 for an object that is hidden from the caller,
-//! then 403 for a missing permission, and last 400 or 413 for the input.
+//! then 403 for a missing permission, and last 400 or 413 for the input. A caller over a rate is refused once it is known, with 429.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::Response;
 use hive_core::{ActingHive, Error, Hive};
+use utoipa::openapi::HttpMethod;
 
 use super::{Access, ErrorFormat, Operation};
 use crate::auth::{Authenticated, TrustedProxies};
 use crate::error::{HttpError, InputRefused};
 use crate::extract::query_pairs;
-use crate::limits::Limiters;
+use crate::limits::{Limiters, RateClass};
 
 /// Characters of an unknown name that the error repeats.
 const MAX_NAME: usize = 64;
@@ -25,12 +26,14 @@ pub(super) struct RouteGuard {
     path: &'static str,
     access: Access,
     query_names: Vec<&'static str>,
+    rate: RateClass,
     errors: ErrorFormat,
 }
 
 impl RouteGuard {
-    pub(super) fn new(path: &'static str, operation: &Operation, errors: ErrorFormat) -> Self {
-        Self { path, access: operation.access().clone(), query_names: operation.query_names(), errors }
+    pub(super) fn new(method: &HttpMethod, path: &'static str, operation: &Operation, errors: ErrorFormat) -> Self {
+        let (access, query_names) = (operation.access().clone(), operation.query_names());
+        Self { path, access, query_names, rate: operation.rate_class(method), errors }
     }
 
     /// Refuses a query with a parameter that the operation does not have: a misspelt filter must not return everything.
@@ -92,6 +95,10 @@ where
         Ok(caller) => caller,
         Err(error) => return guard.refuse(error),
     };
+    // Before anything is read for the caller: a call that is refused must cost little.
+    if let Err(error) = <Arc<Limiters>>::from_ref(&state).requests.count_call(caller.0.principal(), guard.rate) {
+        return guard.refuse(error);
+    }
     let uri = parts.uri.clone();
     let response = match guard.check_query_names(&uri) {
         Ok(()) => {

@@ -6,6 +6,7 @@ use hive_core::wire::api::RevokedWork;
 use hive_core::wire::query::names;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::{
     Operation as OpenApiOperation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -20,12 +21,18 @@ use super::answers::{AnswerDoc, RequestInput, error_answers, merge_answers};
 use super::error_format::{Schemas, add_schema};
 use super::guard::STRICT_PATHS;
 use super::{Access, ErrorFormat, Reach};
+use crate::limits::RateClass;
 
-/// The limits on the requests of an operation, where they are not those of the server. A class of rates has its place here.
+/// The extension of an operation in the document that says which rate its calls are under.
+const RATE_EXTENSION: &str = "x-hive-rate";
+
+/// The limits on the requests of an operation, where they are not those that follow from who may call, the method and the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RequestLimits {
     /// The most bytes of a body.
     pub(super) body_bytes: Option<usize>,
+    /// The class of the rates.
+    rate: Option<RateClass>,
 }
 
 /// One operation. It is for everybody unless it says who may call it.
@@ -140,6 +147,12 @@ impl Operation {
         self
     }
 
+    /// Counts its calls as this class. Unless given, a call of a user is a read or an act by its method, and others have no rate.
+    pub(crate) fn rate(mut self, class: RateClass) -> Self {
+        self.limits.rate = Some(class);
+        self
+    }
+
     /// Answers with data in an envelope.
     pub(crate) fn answer<T: ToSchema>(mut self, status: u16, description: &'static str) -> Self {
         let data = Ref::from_schema_name(add_schema::<T>(&mut self.schemas));
@@ -234,8 +247,24 @@ impl Operation {
         self.limits
     }
 
+    /// Returns the class of the rates of its calls by this method.
+    pub(super) fn rate_class(&self, method: &HttpMethod) -> RateClass {
+        self.limits.rate.unwrap_or_else(|| match method {
+            _ if !self.access.is_for_users() => RateClass::Unlimited,
+            HttpMethod::Get => RateClass::Read,
+            _ => RateClass::Act,
+        })
+    }
+
     /// Returns the operation as a part of the document, and the schemas that it refers to.
-    pub(super) fn into_openapi(mut self, path: &str, tag: &str, format: ErrorFormat) -> (OpenApiOperation, Schemas) {
+    pub(super) fn into_openapi(
+        mut self,
+        method: &HttpMethod,
+        path: &str,
+        tag: &str,
+        format: ErrorFormat,
+    ) -> (OpenApiOperation, Schemas) {
+        let rate = self.rate_class(method);
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<_> = names.collect();
         // At the start of the process and in every test, not at the first call.
@@ -252,6 +281,10 @@ impl Operation {
         let errors = error_answers(&self.access, input, self.errors, format, &mut self.schemas);
         let answers = merge_answers(self.answers, errors);
         let extensions = ExtensionsBuilder::new().add(ACCESS_EXTENSION, self.access.to_extension());
+        let extensions = match rate {
+            RateClass::Unlimited => extensions,
+            class => extensions.add(RATE_EXTENSION, json!(class.as_str())),
+        };
         let extensions = match self.limits.body_bytes {
             Some(bytes) => extensions.add("x-max-body-bytes", json!(bytes)),
             None => extensions,
