@@ -75,10 +75,15 @@ pub trait Identity: Send + Sync {
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey>;
     /// Lists the caller's API keys.
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>>;
+    /// Lists the API keys of any user, newest first, for callers with `api_keys.any`.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such user; `Forbidden` without the permission, for any user but the caller.
+    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>>;
     /// Gives one of the caller's API keys another secret, which is in the answer and nowhere else. The one before is accepted for
     /// the overlap, and not after it; the key's end stays.
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey>;
-    /// Revokes one of the caller's API keys, at once, with all that was made with it. A global admin revokes those of others too.
+    /// Revokes one of the caller's API keys, at once, with all that was made with it. Callers with `api_keys.any` revoke those of others too.
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<RevokedWork>;
 
     /// Makes a registration token: global ones by global admins, a team's by its admins.

@@ -80,9 +80,13 @@ impl From<Scope> for TokenScope {
 pub(crate) enum ApiKeysCommand {
     /// Create a key and print it once
     Create(ApiKeysCreateArgs),
-    /// List your keys, without their secrets
-    #[command(after_help = "Example:\n  hive api-keys list")]
-    List,
+    /// List your keys, or those of another user, without their secrets
+    #[command(after_help = "Examples:\n  hive api-keys list\n  hive api-keys list --user anna")]
+    List {
+        /// The user whose keys are listed, by name or id; other users are for admins
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Give a key a new secret and print it once; the old secret is revoked at once, or after --overlap
     #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d --overlap 1h")]
     Rotate {

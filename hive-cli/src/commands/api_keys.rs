@@ -6,6 +6,7 @@ use serde_json::json;
 use super::or_empty;
 use crate::args::{ApiKeysCommand, ApiKeysCreateArgs};
 use crate::error::Result;
+use crate::lookup;
 use crate::output::Printer;
 use crate::table::TextTable;
 use hive_core::HiveApi;
@@ -19,8 +20,11 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: ApiKeysCom
             // Only the key, so that a script can store the output.
             printer.report(&new, &new.api_key)
         }
-        ApiKeysCommand::List => {
-            let keys = api.identity().api_key_list().await?;
+        ApiKeysCommand::List { user } => {
+            let keys = match user {
+                Some(user) => api.identity().api_key_list_of(lookup::user(api, &user).await?.id).await?,
+                None => api.identity().api_key_list().await?,
+            };
             printer.show(&keys, |keys| TextTable::of(HEADER, keys, row))
         }
         ApiKeysCommand::Rotate { id, overlap } => {

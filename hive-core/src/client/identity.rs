@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
-    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
-    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken,
+    NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team,
+    TeamCreate, TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
@@ -80,6 +80,11 @@ impl Identity for Client {
 
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
         self.transport.fetch(self.transport.get(&API_KEYS)).await
+    }
+
+    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
+        let filter = ApiKeyFilter { user_id: Some(user) };
+        self.transport.fetch(with_query(self.transport.get(&API_KEYS), &filter)?).await
     }
 
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {

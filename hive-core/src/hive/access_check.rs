@@ -37,7 +37,7 @@ pub enum AccessObject {
     Team(TeamId),
     /// A user.
     User(UserId),
-    /// An API key of the principal's user.
+    /// An API key of the principal's user, or of anybody with `api_keys.any`.
     ApiKey(ApiKeyId),
     /// A registration token.
     RegistrationToken(RegistrationTokenId),
@@ -82,10 +82,7 @@ impl ActingHive {
                 services.identity.check_team(Some(id)).await
             }
             AccessObject::User(id) => self.identity().user_get(id).await?.map(drop).ok_or_else(|| absent("user", &id)),
-            AccessObject::ApiKey(id) => {
-                let is_own = self.identity().api_key_list().await?.iter().any(|key| key.id == id);
-                is_own.then_some(()).ok_or_else(|| absent("API key", &id))
-            }
+            AccessObject::ApiKey(id) => services.identity.key_owner_for(principal, id).await.map(drop),
             AccessObject::RegistrationToken(id) => {
                 let is_known =
                     self.identity().registration_token_list().await?.iter().any(|token| token.token_id == id);

@@ -10,9 +10,10 @@ use serde_json::json;
 use super::key_limits::KeyLimits;
 use super::service::IdentityService;
 use super::verifier::hash_key;
-use crate::access::{AccessDecision, Credential, Permission, Principal, ResourceScope, may};
+use crate::access::{Credential, Permission, Principal, ResourceScope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
+use crate::authorization::authorize_action;
 use crate::clock::ClockAndRng;
 use crate::store::{ApiKeyRow, KeyRotation};
 use crate::validate::{check_note, check_range};
@@ -106,13 +107,14 @@ impl IdentityService {
     }
 
     /// Returns the owner of a key that the principal may revoke: itself, or anybody with `api_keys.any`.
-    async fn key_owner_for(&self, principal: &Principal, id: ApiKeyId) -> Result<UserId> {
-        // Others find their own keys alone: the store compares the owner.
-        if may(principal, &Permission::ApiKeysAny, ResourceScope::Platform) == AccessDecision::Allow {
-            let owner = self.store.api_key_owner(id).await?.ok_or_else(|| no_api_key(id))?;
-            return Ok(owner.user.id);
+    pub(crate) async fn key_owner_for(&self, principal: &Principal, id: ApiKeyId) -> Result<UserId> {
+        let is_for_any = authorize_any_key(principal).is_ok();
+        if !is_for_any {
+            authorize_action(principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         }
-        principal.user().ok_or_else(|| no_api_key(id))
+        let owner = self.store.api_key_owner(id).await?.map(|owner| owner.user.id);
+        // The key of somebody else looks like one that does not exist.
+        owner.filter(|owner| is_for_any || principal.user() == Some(*owner)).ok_or_else(|| no_api_key(id))
     }
 
     /// Returns the key with which a principal acts.
@@ -160,6 +162,11 @@ impl IdentityService {
             overlap_until: overlap.filter(|until| *until > self.context.now()),
         }
     }
+}
+
+/// Checks that a principal may list and revoke the keys of all users.
+pub(super) fn authorize_any_key(principal: &Principal) -> Result<()> {
+    authorize_action(principal, &Permission::ApiKeysAny, ResourceScope::Platform)
 }
 
 fn key_secret(source: &ClockAndRng) -> String {

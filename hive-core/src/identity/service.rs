@@ -10,6 +10,7 @@ use hive_wire::api::{
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
+use super::api_keys::authorize_any_key;
 use super::auth_failures::AuthFailures;
 use super::configured_key::ConfiguredKey;
 use super::key_uses::KeyUses;
@@ -153,13 +154,21 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.list_api_keys(self.user()?).await
     }
 
+    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
+        if self.principal.user() == Some(user) && authorize_any_key(&self.principal).is_err() {
+            return self.api_key_list().await;
+        }
+        authorize_any_key(&self.principal)?;
+        self.service.store.user_get(user).await?.ok_or_else(|| no_user(user))?;
+        self.service.list_api_keys(user).await
+    }
+
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {
         authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.rotate_api_key(&self.principal, self.user()?, id, rotate).await
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<RevokedWork> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.revoke_api_key(&self.principal, id).await
     }
 

@@ -47,10 +47,10 @@ pub struct RefusedCalls {
 
 /// The counts of one server.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<BTreeMap<(RateClass, RefusalReason), Refused>>);
+pub(super) struct Refusals(Mutex<BTreeMap<(RateClass, RefusalReason), RefusalCount>>);
 
 #[derive(Debug, Default)]
-struct Refused {
+struct RefusalCount {
     count: u64,
     warnings: PacedCount,
 }
@@ -72,7 +72,7 @@ impl Refusals {
 
     /// Returns the counts that are not zero.
     pub(super) fn counts(&self) -> Vec<RefusedCalls> {
-        let count = |(&(class, reason), refused): (&(RateClass, RefusalReason), &Refused)| RefusedCalls {
+        let count = |(&(class, reason), refused): (&(RateClass, RefusalReason), &RefusalCount)| RefusedCalls {
             class: class.as_str(),
             reason: reason.as_str(),
             count: refused.count,

@@ -1,11 +1,11 @@
 //! The caller's API keys.
 
 use hive_core::wire::ApiKeyId;
-use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, NewApiKey, RevokedWork};
+use hive_core::wire::api::{ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, NewApiKey, RevokedWork};
 
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 use hive_core::access::Permission;
@@ -20,9 +20,12 @@ pub(super) fn routes() -> Routes<AppState> {
         .get(
             "/api/v1/api-keys",
             list,
-            Operation::new("api_key_list", "Lists the API keys of the caller")
+            Operation::new("api_key_list", "Lists the API keys of the caller, or of another user")
+                .description("The keys of another user need `api_keys.any`.")
                 .permission(Permission::ApiKeysOwn, Reach::Own)
-                .answer_list::<ApiKeyInfo>("The keys, without their secrets."),
+                .query::<ApiKeyFilter>()
+                .answer_list::<ApiKeyInfo>("The keys, the newest first, without their secrets.")
+                .errors([ErrorCode::NotFound]),
         )
         .post(
             "/api/v1/api-keys",
@@ -49,8 +52,14 @@ pub(super) fn routes() -> Routes<AppState> {
         )
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<ApiKeyInfo>> {
-    let keys = hive.identity().api_key_list().await?;
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(ApiKeyFilter { user_id }): Query<ApiKeyFilter>,
+) -> ApiResult<Vec<ApiKeyInfo>> {
+    let keys = match user_id {
+        Some(user) => hive.identity().api_key_list_of(user).await?,
+        None => hive.identity().api_key_list().await?,
+    };
     Ok(ok(keys))
 }
 

@@ -130,6 +130,7 @@ async fn what_is_not_there() {
         identity.team_member_list(team),
         identity.team_member_put(team, TeamMemberPut { username: "admin".into(), role: Role::Viewer }),
         identity.team_member_remove(team, user),
+        identity.api_key_list_of(user),
         identity.api_key_rotate(of::<ApiKeyId>("key"), ApiKeyRotate::default()),
         identity.api_key_revoke(of::<ApiKeyId>("key")),
         identity.registration_token_revoke(of::<RegistrationTokenId>("reg")),

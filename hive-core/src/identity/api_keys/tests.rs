@@ -13,9 +13,9 @@ use crate::access::{Permission, Role};
 use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
 use crate::commands::ExecOptions;
 use crate::hive::tests::{connect, global, hive, register, request, token};
-use crate::hive::{ActingHive, Hive, RegistrationError, TokenProblem};
+use crate::hive::{ActingHive, Hive, RegistrationError, Settings, TokenProblem};
 use crate::identity::authentication::VerifyMode;
-use crate::{Error, Result};
+use crate::{Error, EventItem, Result, Subscription};
 
 async fn key_from(hive: &Hive, key: &str, ip: &str) -> Result<ActingHive> {
     Ok(hive.acting_as(hive.authenticate_api_key(key, Some(ip.into()), VerifyMode::Full).await?))
@@ -182,6 +182,61 @@ async fn the_secret_before_a_rotation_is_accepted_for_the_overlap() {
     assert_eq!((listed.overlap_until, listed.last_used_at), (None, Some(hive.source().now())));
     let long = ApiKeyRotate { overlap_seconds: 8 * 24 * 3600 };
     check_refused(admin.identity().api_key_rotate(first.info.id, long).await, ErrorCode::InvalidInput);
+}
+
+#[tokio::test]
+async fn streams_of_the_secret_before_a_rotation_end_with_the_overlap() {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let source = ClockAndRng { clock: clock.clone(), ..ClockAndRng::default() };
+    let settings = Settings::default().sweep_interval(Duration::from_millis(20));
+    let hive = Hive::builder().source(source).settings(settings).build().await.unwrap();
+    let admin = admin(&hive).await;
+    let first = create(&admin, ApiKeyCreate::default()).await.unwrap();
+    let by_first = use_key(&hive, &first.api_key).await.unwrap();
+    let mut before = by_first.satellites().subscribe(None).await.unwrap();
+    let rotate = ApiKeyRotate { overlap_seconds: 60 };
+    let second = admin.identity().api_key_rotate(first.info.id, rotate).await.unwrap();
+    // Opened by the old secret after the rotation, when the key has another hash already.
+    let mut during = by_first.satellites().subscribe(None).await.unwrap();
+    let by_second = use_key(&hive, &second.api_key).await.unwrap();
+    let mut by_new_secret = by_second.satellites().subscribe(None).await.unwrap();
+    let is_open = async |stream: &mut Subscription<EventItem>| {
+        tokio::time::timeout(Duration::from_millis(100), async { while stream.next().await.is_some() {} })
+            .await
+            .is_err()
+    };
+    for stream in [&mut before, &mut during, &mut by_new_secret] {
+        assert!(is_open(stream).await, "during the overlap");
+    }
+    clock.advance(Duration::from_secs(61));
+    for stream in [&mut before, &mut during] {
+        let over = async { while stream.next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(10), over).await.expect("it ends with the overlap");
+    }
+    assert!(is_open(&mut by_new_secret).await);
+    check_refused(by_first.satellites().subscribe(None).await.map(drop), ErrorCode::AuthInvalid);
+}
+
+#[tokio::test]
+async fn who_may_manage_any_key_lists_and_revokes_those_of_others() {
+    let hive = hive().await;
+    let admin = admin(&hive).await;
+    let olga = UserCreate { username: "olga".into(), role: PlatformRole::GlobalUser };
+    let olga = admin.identity().user_create(olga).await.unwrap().user.id;
+    let of_olga = hive.as_system().api_key_create_for("olga", ApiKeyCreate::default()).await.unwrap();
+    let by_olga = use_key(&hive, &of_olga.api_key).await.unwrap();
+    let scopes = Some(words(&["api_keys.any"]));
+    let any = create(&admin, ApiKeyCreate { scopes, ..ApiKeyCreate::default() }).await.unwrap();
+    let any = use_key(&hive, &any.api_key).await.unwrap();
+    let listed = any.identity().api_key_list_of(olga).await.unwrap();
+    assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [of_olga.info.id]);
+    assert_eq!(by_olga.identity().api_key_list_of(olga).await.unwrap(), listed, "one's own");
+    let anna = admin.principal().user().unwrap();
+    check_refused(by_olga.identity().api_key_list_of(anna).await, ErrorCode::Forbidden);
+    check_refused(by_olga.identity().api_key_revoke(admin_key(&admin).await).await, ErrorCode::NotFound);
+    check_refused(any.identity().api_key_list().await, ErrorCode::Forbidden);
+    any.identity().api_key_revoke(of_olga.info.id).await.unwrap();
+    check_refused(use_key(&hive, &of_olga.api_key).await, ErrorCode::AuthInvalid);
 }
 
 #[tokio::test]

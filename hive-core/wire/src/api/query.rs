@@ -7,9 +7,9 @@ use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{EventCursor, OutputEncoding, SatelliteFilter, SatelliteStatus};
-use crate::TeamId;
 use crate::agent::Channel;
 use crate::open::known;
+use crate::{TeamId, UserId};
 
 /// The query of `GET /satellites`, besides the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,16 @@ pub struct ExecQuery {
 pub struct CommandQuery {
     /// How output is encoded in the answer.
     pub encoding: OutputEncoding,
+}
+
+/// The query of `GET /api-keys`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct ApiKeyFilter {
+    /// The owner; the caller unless given. The keys of others need `api_keys.any`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
 }
 
 /// The query of `GET /commands/{id}/output`.
