@@ -28,13 +28,16 @@ const ROUTES: &str = "hive-server/src/routes";
 
 /// Which crates may not stand in the tree of which of ours, whatever its features.
 const FORBIDDEN_CRATES: [(&str, &[&str]); 7] = [
-    ("hive-agent", &["hive-core", "hive-store", "hive-server", "axum", "sqlx", "sqlx-core", "libsqlite3-sys"]),
+    (
+        "hive-agent",
+        &["hive-core", "hive-store", "hive-server", "axum", "sqlx", "sqlx-core", "rusqlite", "libsqlite3-sys"],
+    ),
     ("hive-cli", &["hive-store-conformance"]),
     ("hive-core", &["axum", "hive-agent", "hive-cli", "hive-server", "hive-store-conformance", "portable-pty"]),
     ("hive-ffi", &["hive-store-conformance"]),
     ("hive-server", &["hive-agent", "hive-cli", "hive-store-conformance"]),
     ("hive-store", &["axum", "hive-agent", "hive-cli", "hive-core", "hive-server", "hive-store-conformance"]),
-    ("hive-wire", &["sqlx", "tokio"]),
+    ("hive-wire", &["sqlx", "rusqlite", "tokio"]),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -54,8 +54,8 @@ use writer::{Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
 pub(super) use connection::{Connection, Connector, Dialect};
-pub(super) use error::{cause, map_db_error};
-pub(super) use fields::Row;
+pub(super) use error::{DatabaseFault, store_error};
+pub(super) use fields::{Columns, Row, corrupt_column};
 pub(super) use migrations::{Schema, Version, run as migrate};
 pub(super) use pool::Pool;
 
@@ -80,6 +80,17 @@ impl SqlStore {
             #[cfg(test)]
             noted: std::sync::Mutex::default(),
         }
+    }
+
+    /// A store whose writer has a thread of its own, because its connection blocks.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn with_writer_thread(readers: Arc<Pool>, writer: Arc<Pool>) -> StoreResult<Self> {
+        Ok(Self {
+            readers,
+            writer: Writer::start_on_thread(writer)?,
+            #[cfg(test)]
+            noted: std::sync::Mutex::default(),
+        })
     }
 
     /// Finishes the writes that are queued, and closes the database. Later calls fail with `Unavailable`.
@@ -122,7 +133,7 @@ impl SqlStore {
 
     /// Runs a statement that returns one row, and reads its column `total`.
     async fn fetch_total(&self, statement: Statement) -> StoreResult<u64> {
-        self.fetch_optional(statement).await?.ok_or_else(|| fields::corrupt_column("total"))?.number("total")
+        self.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("total"))?.number("total")
     }
 
     /// Counts the rows of a list, up to one more than [`RowRange::MAX_COUNTED`].

@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::error::DatabaseError;
+use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgRow, PgSeverity};
-use sqlx::{AssertSqlSafe, Either, Executor, Postgres, raw_sql};
+use sqlx::{AssertSqlSafe, Either, Executor, Postgres, Row as _, raw_sql};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::sql::{self, Connection, Dialect, Row, Statement, Value};
+use crate::sql::{Columns, Connection, DatabaseFault, Dialect, Row, Statement, Value, corrupt_column, store_error};
 use crate::{DiskError, DiskFault, StoreError, StoreResult};
 
 /// The timeout of an orderly close.
@@ -157,9 +157,51 @@ pub(super) fn map_error(error: sqlx::Error) -> StoreError {
         _ => None,
     });
     if let Some(fault) = fault {
-        return StoreError::Unavailable(Box::new(DiskError::new(fault, sql::cause(&error))));
+        return StoreError::Unavailable(Box::new(DiskError::new(fault, cause(&error))));
     }
-    sql::map_db_error(error, |error| {
-        error.code().is_some_and(|code| CORRUPT_CLASSES.iter().any(|class| code.starts_with(class)))
-    })
+    let fault = error.as_database_error().map_or(DatabaseFault::Other, |error| match error.kind() {
+        ErrorKind::UniqueViolation => DatabaseFault::NotUnique,
+        ErrorKind::ForeignKeyViolation => DatabaseFault::MissingReference,
+        ErrorKind::NotNullViolation | ErrorKind::CheckViolation => DatabaseFault::Corrupt,
+        _ if is_corruption(error) => DatabaseFault::Corrupt,
+        _ => DatabaseFault::Other,
+    });
+    store_error(fault, cause(&error))
+}
+
+fn is_corruption(error: &dyn DatabaseError) -> bool {
+    error.code().is_some_and(|code| CORRUPT_CLASSES.iter().any(|class| code.starts_with(class)))
+}
+
+/// What the database or the network reports, without the words that the driver puts around it.
+fn cause(error: &sqlx::Error) -> String {
+    use sqlx::Error::{ColumnDecode, Configuration, Database, Decode, Io, Protocol, Tls};
+    match error {
+        Database(database) => database.message().to_owned(),
+        Io(error) => error.to_string(),
+        Tls(error) => format!("no secure connection: {error}"),
+        Protocol(why) => format!("an answer of the database cannot be understood: {why}"),
+        Configuration(why) => why.to_string(),
+        ColumnDecode { index, source } => format!("the column {index} cannot be read: {source}"),
+        Decode(source) => format!("a value cannot be read: {source}"),
+        other => other.to_string(),
+    }
+}
+
+impl Columns for PgRow {
+    fn text(&self, column: &str) -> StoreResult<Option<String>> {
+        self.try_get(column).map_err(|_| corrupt_column(column))
+    }
+
+    fn int(&self, column: &str) -> StoreResult<Option<i64>> {
+        self.try_get(column).map_err(|_| corrupt_column(column))
+    }
+
+    fn bool(&self, column: &str) -> StoreResult<Option<bool>> {
+        self.try_get(column).map_err(|_| corrupt_column(column))
+    }
+
+    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
+        self.try_get(column).map_err(|_| corrupt_column(column))
+    }
 }

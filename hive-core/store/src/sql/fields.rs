@@ -5,50 +5,21 @@ use std::str::FromStr;
 use hive_wire::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use sqlx::{ColumnIndex, Database, Decode, Type};
 
 use crate::{StoreError, StoreResult};
 
 /// A row of any database.
 pub(crate) struct Row(Box<dyn Columns>);
 
-/// The types that all databases have.
-trait Columns: Send + Sync {
+/// The columns of a row, in the types that all databases have. `None` is NULL.
+pub(crate) trait Columns: Send + Sync {
     fn text(&self, column: &str) -> StoreResult<Option<String>>;
     fn int(&self, column: &str) -> StoreResult<Option<i64>>;
     fn bool(&self, column: &str) -> StoreResult<Option<bool>>;
     fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>>;
 }
 
-impl<D, R> Columns for R
-where
-    D: Database<Row = R>,
-    R: sqlx::Row<Database = D>,
-    for<'c> &'c str: ColumnIndex<R>,
-    for<'r> String: Decode<'r, D> + Type<D>,
-    for<'r> i64: Decode<'r, D> + Type<D>,
-    for<'r> bool: Decode<'r, D> + Type<D>,
-    for<'r> Vec<u8>: Decode<'r, D> + Type<D>,
-{
-    fn text(&self, column: &str) -> StoreResult<Option<String>> {
-        self.try_get(column).map_err(|_| corrupt_column(column))
-    }
-
-    fn int(&self, column: &str) -> StoreResult<Option<i64>> {
-        self.try_get(column).map_err(|_| corrupt_column(column))
-    }
-
-    fn bool(&self, column: &str) -> StoreResult<Option<bool>> {
-        self.try_get(column).map_err(|_| corrupt_column(column))
-    }
-
-    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
-        self.try_get(column).map_err(|_| corrupt_column(column))
-    }
-}
-
 impl Row {
-    #[expect(private_bounds, reason = "the trait is implemented for the row types of sqlx only")]
     pub(crate) fn new(row: impl Columns + 'static) -> Self {
         Self(Box::new(row))
     }
@@ -127,6 +98,6 @@ impl Row {
 }
 
 // What cannot be read was not written by this version. The value stays out of the message, which may be shown.
-pub(super) fn corrupt_column(column: &str) -> StoreError {
+pub(crate) fn corrupt_column(column: &str) -> StoreError {
     StoreError::Corrupt(format!("{column} cannot be read"))
 }

@@ -1,4 +1,4 @@
-//! The writer: one task that runs all write transactions of a store.
+//! The writer: one task, or one thread, that runs all write transactions of a store.
 //!
 //! The task takes every request that waits, runs them in one transaction, and commits as soon as none waits any more. Then it
 //! replies to the callers. A commit costs one sync of the disk, for one request as for a hundred. Changes of commands, which
@@ -43,6 +43,26 @@ impl Writer {
         let (queue, requests) = mpsc::channel(QUEUE);
         let (task, closing) = (TaskTracker::new(), CancellationToken::new());
         task.spawn(run(connection, requests, closing.clone()));
+        Self::of(queue, task, closing)
+    }
+
+    /// Starts the writer on a thread of its own, for a connection whose statements block.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn start_on_thread(connection: Arc<Pool>) -> StoreResult<Self> {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let (task, closing) = (TaskTracker::new(), CancellationToken::new());
+        // It counts as a task until the thread ends.
+        let (running, runtime) = (task.token(), tokio::runtime::Handle::current());
+        let work = run(connection, requests, closing.clone());
+        let thread = std::thread::Builder::new().name("hive-writer".into()).spawn(move || {
+            runtime.block_on(work);
+            drop(running);
+        });
+        thread.map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(Self::of(queue, task, closing))
+    }
+
+    fn of(queue: mpsc::Sender<WriteRequest>, task: TaskTracker, closing: CancellationToken) -> Self {
         task.close();
         Self { queue, task, _close_on_drop: closing.clone().drop_guard(), closing }
     }

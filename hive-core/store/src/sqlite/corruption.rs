@@ -8,11 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{ConnectOptions, Connection, Executor, Row};
-
+use super::connection::{SqliteConnection, SqliteOptions};
 use super::wal::{self, WalState};
-use super::{BUSY_TIMEOUT, map_error};
+use super::{BUSY_TIMEOUT, DIALECT};
+use crate::sql::{Connection, Statement};
 use crate::{StoreError, StoreResult};
 
 /// Only databases up to this size are checked at each start. The check takes about 1.5 s for each gigabyte in memory.
@@ -77,32 +76,32 @@ pub(super) async fn check_tables(database: &Path, connection: &mut SqliteConnect
     if size > MAX_CHECKED_SIZE {
         return Ok(());
     }
-    let row = connection.fetch_one("PRAGMA quick_check(1)").await.map_err(map_error)?;
-    match text(&row, 0)?.as_str() {
-        "ok" => Ok(()),
-        fault => Err(StoreError::Corrupt(fault.to_owned())),
+    let rows = connection.fetch_now(&Statement::new("PRAGMA quick_check(1)"))?;
+    match rows.first().map(|row| row.text("quick_check")).transpose()?.as_deref() {
+        Some("ok") => Ok(()),
+        fault => Err(StoreError::Corrupt(fault.unwrap_or("the database cannot be checked").to_owned())),
     }
 }
 
 /// Checks a whole database, which a server may be using. Returns one line for each fault. It takes some seconds for each
 /// gigabyte.
 pub(crate) async fn check(database: &Path) -> StoreResult<Vec<String>> {
-    let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT).pragma("query_only", "ON");
-    let mut connection = options.connect().await.map_err(map_error).map_err(with_path(database))?;
+    let options = SqliteOptions::new(BUSY_TIMEOUT).file(database).pragma("query_only", "ON");
+    let mut connection = super::connect(options, &DIALECT).await.map_err(with_path(database))?;
     let mut faults = Vec::new();
-    for row in connection.fetch_all("PRAGMA integrity_check").await.map_err(map_error)? {
-        faults.push(text(&row, 0)?);
+    for row in connection.fetch_all(Statement::new("PRAGMA integrity_check")).await? {
+        faults.push(row.text("integrity_check")?);
     }
     faults.retain(|line| line != "ok");
-    for row in connection.fetch_all("PRAGMA foreign_key_check").await.map_err(map_error)? {
-        faults.push(format!("a row of {} refers to one of {} that is not there", text(&row, 0)?, text(&row, 2)?));
+    for row in connection.fetch_all(Statement::new("PRAGMA foreign_key_check")).await? {
+        faults.push(format!(
+            "a row of {} refers to one of {} that is not there",
+            row.text("table")?,
+            row.text("parent")?
+        ));
     }
-    connection.close().await.map_err(map_error)?;
+    Connection::close(Box::new(connection)).await?;
     Ok(faults)
-}
-
-fn text(row: &SqliteRow, column: usize) -> StoreResult<String> {
-    row.try_get(column).map_err(map_error)
 }
 
 /// Adds the path of the database to an error, and what to do.

@@ -1,5 +1,4 @@
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use super::*;
 use crate::audit::{AuditAction, AuditCheckpoint, AuditDraft, AuditRecord, AuditSigner};
@@ -43,8 +42,8 @@ async fn a_file_gets_smaller_unless_it_was_made_without_that() {
         let (dir, signer) = (tempfile::tempdir().unwrap(), signer());
         let path = dir.path().join("hive.db");
         if !is_new {
-            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-            let mut before = connect(&options, &DIALECT).await.unwrap();
+            create_private(&path).unwrap();
+            let mut before = connect(options().file(&path), &DIALECT).await.unwrap();
             before.script("CREATE TABLE before (id INTEGER); DROP TABLE before").await.unwrap();
             Connection::close(Box::new(before)).await.unwrap();
         }

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use tracing::{error, warn};
 
-use super::{connect, connect_with_retry, corruption, create_private};
+use super::connection::{SqliteConnection, SqliteOptions};
+use super::{blocking, connect, connect_with_retry, corruption, create_private};
 use crate::sql::{self, Connection, Dialect, Pool, Schema, SqlStore, SqlTelemetryStore, Version};
 use crate::{StoreError, StoreResult};
 
@@ -99,24 +99,32 @@ async fn open_file(path: &Path) -> StoreResult<SqlTelemetryStore> {
     if let Some(frame) = corruption::damaged_frame(path).await? {
         return Err(StoreError::Corrupt(damaged_log(frame)));
     }
-    let options = options().filename(path);
-    let mut for_writer = options.clone().journal_mode(SqliteJournalMode::Wal);
-    if is_empty(path).await {
-        // Only before the first table. Later it changes nothing, but would wait for other writers.
-        for_writer = for_writer.auto_vacuum(SqliteAutoVacuum::Incremental);
-    }
-    let mut writer = connect_with_retry(&for_writer, &DIALECT).await?;
-    corruption::check_tables(path, &mut writer.inner).await?;
-    // A start does not wait for another process that is writing, unless there is something to migrate.
-    if Version::of(&mut writer).await?.number() != Version::newest(&writer).number() {
-        sql::migrate(&mut writer).await?;
-    }
+    let writer = open_writer(path).await?;
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
-        readers.push(Box::new(connect(&options.clone().pragma("query_only", "ON"), &DIALECT).await?));
+        readers.push(Box::new(connect(options().file(path).pragma("query_only", "ON"), &DIALECT).await?));
     }
-    let store = SqlStore::new(Pool::fixed(readers), Pool::fixed(vec![Box::new(writer)]));
+    let store = SqlStore::with_writer_thread(Pool::fixed(readers), Pool::fixed(vec![Box::new(writer)]))?;
     Ok(SqlTelemetryStore::new(store, Some(RECLAIM)))
+}
+
+async fn open_writer(path: &Path) -> StoreResult<SqliteConnection> {
+    let path = path.to_owned();
+    blocking(async move {
+        let mut options = options().file(&path).pragma("journal_mode", "WAL");
+        if is_empty(&path).await {
+            // Only before the first table. Later it changes nothing, but would wait for other writers.
+            options = options.auto_vacuum();
+        }
+        let mut writer = connect_with_retry(&options, &DIALECT).await?;
+        corruption::check_tables(&path, &mut writer).await?;
+        // A start does not wait for another process that is writing, unless there is something to migrate.
+        if Version::of(&mut writer).await?.number() != Version::newest(&writer).number() {
+            sql::migrate(&mut writer).await?;
+        }
+        Ok(writer)
+    })
+    .await
 }
 
 async fn is_empty(path: &Path) -> bool {
@@ -125,7 +133,7 @@ async fn is_empty(path: &Path) -> bool {
 
 /// Opens telemetry in memory, which is deleted with the store.
 pub async fn in_memory() -> StoreResult<SqlTelemetryStore> {
-    let mut only = connect(&options().filename(":memory:"), &DIALECT).await?;
+    let mut only = connect(options(), &DIALECT).await?;
     sql::migrate(&mut only).await?;
     let pool = Pool::fixed(vec![Box::new(only)]);
     Ok(SqlTelemetryStore::new(SqlStore::new(pool.clone(), pool), None))
@@ -155,15 +163,14 @@ pub(crate) async fn connect_to(database: &Path, is_new: bool) -> StoreResult<Box
         create_private(&path)?;
     }
     // A restored file is as one that the hive has created.
-    let options = if is_empty(&path).await { options().auto_vacuum(SqliteAutoVacuum::Incremental) } else { options() };
-    Ok(Box::new(connect(&options.filename(&path), &DIALECT).await.map_err(corruption::with_path(&path))?))
+    let options = if is_empty(&path).await { options().auto_vacuum() } else { options() };
+    Ok(Box::new(connect(options.file(&path), &DIALECT).await.map_err(corruption::with_path(&path))?))
 }
 
-fn options() -> SqliteConnectOptions {
-    super::options()
+fn options() -> SqliteOptions {
+    SqliteOptions::new(BUSY_TIMEOUT)
         // A commit does not wait for the disk. The log is synced before it is copied into the file, so that the file stays whole.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("synchronous", "NORMAL")
         .pragma("cache_size", CACHE)
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::AuditStore;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
+use crate::sql::Statement;
 use crate::sql::checks::{TAMPERINGS, a_request_that_fails_fails_alone, check_plans};
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
@@ -12,9 +13,10 @@ async fn open(dir: &tempfile::TempDir) -> SqlStore {
 }
 
 /// Opens a connection that is not the store's.
-async fn connect_directly(dir: &tempfile::TempDir) -> DialectConnection {
-    let options = SqliteConnectOptions::new().filename(dir.path().join("hive.db")).create_if_missing(true);
-    connect(&options, &DIALECT).await.unwrap()
+async fn connect_directly(dir: &tempfile::TempDir) -> ThreadConnection {
+    let path = dir.path().join("hive.db");
+    create_private(&path).unwrap();
+    connect(options().file(path), &DIALECT).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

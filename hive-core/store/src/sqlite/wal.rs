@@ -153,21 +153,16 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-    use sqlx::{ConnectOptions, Executor};
 
     /// Returns the log of a database after some transactions, as a killed process leaves it.
-    async fn log_of(transactions: u32) -> Vec<u8> {
+    fn log_of(transactions: u32) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-        let mut connection = options.journal_mode(SqliteJournalMode::Wal).connect().await.unwrap();
-        connection.execute("CREATE TABLE x (n INTEGER, text TEXT)").await.unwrap();
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE x (n INTEGER, text TEXT)").unwrap();
         for _ in 0..transactions {
-            connection
-                .execute("INSERT INTO x SELECT 1, hex(zeroblob(4000)) FROM (SELECT 1 UNION SELECT 2)")
-                .await
-                .unwrap();
+            let insert = "INSERT INTO x SELECT 1, hex(zeroblob(4000)) FROM (SELECT 1 UNION SELECT 2)";
+            connection.execute(insert, []).unwrap();
         }
         std::fs::read(dir.path().join("x.db-wal")).unwrap()
     }
@@ -179,13 +174,13 @@ mod tests {
     #[tokio::test]
     async fn a_log_as_sqlite_wrote_it_is_complete() {
         assert_eq!(read(&[][..]).unwrap(), WalState::Complete);
-        assert_eq!(read(&log_of(5).await[..]).unwrap(), WalState::Complete);
+        assert_eq!(read(&log_of(5)[..]).unwrap(), WalState::Complete);
         assert_eq!(inspect(Path::new("/nowhere/x.db-wal")).unwrap(), WalState::Complete);
     }
 
     #[tokio::test]
     async fn a_log_without_its_end_is_truncated() {
-        let log = log_of(3).await;
+        let log = log_of(3);
         let len = frame_len(&log);
         for cut in [1, 100, len - 1, len, len + 1] {
             assert_eq!(read(&log[..log.len() - cut]).unwrap(), WalState::Truncated, "{cut} bytes cut off");
@@ -194,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flipped_byte_is_corruption_unless_it_is_in_the_last_transaction() {
-        let log = log_of(3).await;
+        let log = log_of(3);
         let len = frame_len(&log);
         let frames = (log.len() - HEADER) / len;
         let is_end = |frame: usize| read_u32(&log, HEADER + (frame - 1) * len + 4) != 0;
@@ -215,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_of_an_earlier_generation_are_no_corruption() {
-        let (mut log, newer) = (log_of(6).await, log_of(2).await);
+        let (mut log, newer) = (log_of(6), log_of(2));
         log[..newer.len()].copy_from_slice(&newer);
         assert_eq!(read(&log[..]).unwrap(), WalState::Complete);
     }

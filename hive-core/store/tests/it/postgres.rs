@@ -40,7 +40,7 @@ async fn a_database_keeps_every_promise() {
     let name = database().await;
     check_all(open(&name).await).await;
     let mut connection = connect(&name).await;
-    authority::check(async |statement| Ok(connection.execute(statement).await?.rows_affected())).await;
+    authority::check(async |statement| Ok(connection.execute(AssertSqlSafe(statement)).await?.rows_affected())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

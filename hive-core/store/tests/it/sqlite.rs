@@ -3,8 +3,7 @@ use std::sync::Arc;
 
 use hive_store::{Store, StoreError, TelemetryStore, sqlite};
 use hive_store_conformance::{check_all, check_shared, check_shared_telemetry, check_telemetry};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Executor};
+use rusqlite::Connection;
 
 use crate::authority;
 
@@ -20,8 +19,8 @@ async fn open(dir: &tempfile::TempDir) -> Arc<dyn Store> {
 async fn a_file_keeps_every_promise() {
     let dir = tempfile::tempdir().unwrap();
     check_all(open(&dir).await).await;
-    let mut connection = SqliteConnectOptions::new().filename(file(&dir)).connect().await.unwrap();
-    authority::check(async |statement| Ok(connection.execute(statement).await?.rows_affected())).await;
+    let connection = Connection::open(file(&dir)).unwrap();
+    authority::check(async |statement| Ok(connection.execute(&statement, [])? as u64)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,12 +28,12 @@ async fn a_command_in_flight_is_listed_although_its_row_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     check_all(store.clone()).await;
-    let mut connection = SqliteConnectOptions::new().filename(file(&dir)).connect().await.unwrap();
+    let connection = Connection::open(file(&dir)).unwrap();
     let in_flight = "SELECT satellite_id FROM satellite_commands WHERE finished_at IS NULL AND status = 'delivered'";
-    let satellite: String = sqlx::query_scalar(in_flight).fetch_one(&mut connection).await.unwrap();
+    let satellite: String = connection.query_row(in_flight, [], |row| row.get(0)).unwrap();
     let satellite = satellite.parse().unwrap();
     let before = store.command_list_in_flight(satellite).await.unwrap();
-    connection.execute("UPDATE satellite_commands SET actor = 'damaged', created_at = 'damaged'").await.unwrap();
+    connection.execute("UPDATE satellite_commands SET actor = 'damaged', created_at = 'damaged'", []).unwrap();
     assert!(matches!(store.command_get(before[0].0).await, Err(StoreError::Corrupt(_))));
     let (mut before, mut after) = (before, store.command_list_in_flight(satellite).await.unwrap());
     before.sort_by_key(|(id, _)| *id);

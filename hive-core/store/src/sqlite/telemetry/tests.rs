@@ -26,8 +26,9 @@ async fn latest(store: &SqlTelemetryStore) -> Option<HeartbeatRow> {
 
 /// Reads a setting of the file.
 async fn pragma(dir: &tempfile::TempDir, pragma: &'static str) -> i64 {
-    let mut connection = connect(&options().filename(file(dir)), &DIALECT).await.unwrap();
-    sqlx::query_scalar(pragma).fetch_one(&mut connection.inner).await.unwrap()
+    let mut connection = connect(options().file(file(dir)), &DIALECT).await.unwrap();
+    let row = connection.script(pragma).await.unwrap().pop().unwrap();
+    row.number_opt(pragma.trim_start_matches("PRAGMA ")).unwrap().unwrap()
 }
 
 /// What SQLite answers to `PRAGMA auto_vacuum`.
@@ -106,7 +107,7 @@ async fn the_file_of_a_newer_program_is_set_aside() {
     let dir = written().await;
     let store = open(&database(&dir)).await.unwrap();
     store.close().await.unwrap();
-    let mut connection = connect(&options().filename(file(&dir)), &DIALECT).await.unwrap();
+    let mut connection = connect(options().file(file(&dir)), &DIALECT).await.unwrap();
     connection.script("INSERT INTO telemetry_migrations (version) VALUES (999)").await.unwrap();
     Connection::close(Box::new(connection)).await.unwrap();
     assert_eq!(latest(&open(&database(&dir)).await.unwrap()).await, None);
@@ -124,7 +125,7 @@ async fn telemetry_that_cannot_be_opened_is_in_memory() {
 #[tokio::test]
 async fn a_start_does_not_wait_for_a_writer() {
     let dir = written().await;
-    let mut other = connect(&options().filename(file(&dir)), &DIALECT).await.unwrap();
+    let mut other = connect(options().file(file(&dir)), &DIALECT).await.unwrap();
     other.script("BEGIN IMMEDIATE").await.unwrap();
     let store = open(&database(&dir)).await.unwrap();
     assert_eq!(latest(&store).await, Some(heartbeat()), "the file, and not memory");
