@@ -15,14 +15,15 @@ use hive_wire::{
 use crate::access::{Role, VisibleScope};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
-    CommandStore, Delivery, Fingerprints, GroupPatch, GroupQuery, GroupStore, HiveRow, HiveStore, IdempotencyKey,
-    JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow, KeyRotation, Losses,
-    NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, OpenCommandCount,
-    OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry, RegistrationTokenRow,
-    RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult,
-    TagListQuery, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
+    AnswerClaim, AnswerClaimOutcome, AnswerStore, ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore,
+    CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints, GroupPatch, GroupQuery,
+    GroupStore, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow,
+    JournalPosition, JournalRow, KeyRotation, Losses, NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow,
+    NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
+    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow,
+    SessionStore, Store, StoreResult, StoredAnswer, TagListQuery, TeamStore, TurnRow, UserPatch, UserRow, UserStore,
+    UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -183,6 +184,12 @@ layer! {
         job_cancel(id: JobId, now: Timestamp, audit: AuditDraft) -> bool;
         job_finish(id: JobId, end: JobEnd, audit: AuditDraft) -> bool;
     }
+    AnswerStore {
+        answer_claim(claim: AnswerClaim) -> AnswerClaimOutcome;
+        answer_renew(owner: &str, key: &str, leased_until: Timestamp) -> bool;
+        answer_keep(owner: &str, key: &str, answer: StoredAnswer) -> bool;
+        answer_release(owner: &str, key: &str) -> bool;
+    }
     SessionStore {
         session_insert(session: NewSession, limit: u32, audit: AuditDraft) -> bool;
         session_open(id: SessionId, audit: AuditDraft) -> bool;
@@ -249,6 +256,7 @@ layer! {
         command_prune(before: Timestamp, limit: u32) -> u64;
         job_prune(before: Timestamp, limit: u32) -> u64;
         session_prune(before: Timestamp, limit: u32) -> u64;
+        answer_prune(now: Timestamp, limit: u32) -> u64;
         satellite_prune(before: Timestamp, limit: u32) -> u64;
         audit_prune(range: AuditRange, checkpoint: AuditDraft) -> bool;
         space_reclaim() -> bool;

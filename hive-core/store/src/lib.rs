@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 // The stores of each kind of thing, with their rows.
+mod answers;
 pub mod audit;
 mod commands;
 mod groups;
@@ -51,6 +52,7 @@ pub mod private_files;
 #[cfg(test)]
 mod fixture;
 
+pub use answers::{AnswerClaim, AnswerClaimOutcome, AnswerRow, AnswerStore, StoredAnswer, WholeAnswer};
 pub use audit::AuditStore;
 pub use commands::{
     CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
@@ -102,6 +104,7 @@ pub trait Store:
     + GroupStore
     + CommandStore
     + JobStore
+    + AnswerStore
     + SessionStore
     + IdentityStore
     + RegistrationTokenStore
@@ -116,6 +119,7 @@ impl<T> Store for T where
         + GroupStore
         + CommandStore
         + JobStore
+        + AnswerStore
         + SessionStore
         + IdentityStore
         + RegistrationTokenStore

@@ -34,6 +34,8 @@ pub trait RetentionStore: Send + Sync {
     async fn job_prune(&self, before: Timestamp, limit: u32) -> StoreResult<u64>;
     /// Deletes up to `limit` sessions that ended before this time.
     async fn session_prune(&self, before: Timestamp, limit: u32) -> StoreResult<u64>;
+    /// Deletes up to `limit` kept answers that had expired at this time, with their keys.
+    async fn answer_prune(&self, now: Timestamp, limit: u32) -> StoreResult<u64>;
     /// Clears up to `limit` satellites that were removed before this time: their tags, their replaced keys, and all that is known
     /// of their machines. Of a satellite that a stored command or session refers to, the id and the name stay until these are
     /// deleted. A job has the names of its targets as text.

@@ -12,6 +12,7 @@
 //!
 //! Several processes may write one database: each write transaction takes a lock of the database before it reads anything.
 
+mod answers;
 mod audit;
 mod commands;
 mod groups;

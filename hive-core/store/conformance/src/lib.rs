@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
+mod answers;
 mod audit;
 mod commands;
 mod fixture;
@@ -175,6 +176,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         audit::records_of_other_teams_are_hidden,
     );
     check_groups(fixture).await;
+    check_answers(fixture).await;
     check_retention(fixture).await;
 }
 
@@ -194,6 +196,19 @@ async fn check_groups(fixture: &Fixture) {
     );
 }
 
+/// Checks the answers that are kept for idempotency keys.
+async fn check_answers(fixture: &Fixture) {
+    run!(
+        fixture,
+        answers::a_key_is_claimed_by_one_call_of_many,
+        answers::an_answer_is_stored_once_and_reads_back,
+        answers::a_released_key_is_free,
+        answers::a_lease_is_renewed_while_a_call_runs,
+        answers::an_expired_key_is_free_before_its_answer_is_deleted,
+        answers::keys_of_answers_and_commands_are_one_namespace,
+    );
+}
+
 /// Checks the deletion of old rows.
 async fn check_retention(fixture: &Fixture) {
     run!(
@@ -202,6 +217,7 @@ async fn check_retention(fixture: &Fixture) {
         retention::ended_commands_without_output_are_deleted_when_they_are_old,
         retention::an_old_job_goes_with_its_commands,
         retention::ended_sessions_are_deleted_when_they_are_old,
+        retention::expired_answers_are_deleted_with_their_keys,
         retention::a_removed_satellite_is_forgotten_and_its_name_stays_where_it_is_shown,
         retention::the_audit_log_is_pruned_once_up_to_its_checkpoint,
         retention::free_space_is_returned_until_there_is_none,
@@ -246,4 +262,5 @@ pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     Box::pin(sessions::two_processes_keep_one_limit(one, other)).await;
     Box::pin(identity::two_processes_leave_one_admin(one, other)).await;
     Box::pin(jobs::two_processes_cancel_and_end_a_job_once(one, other)).await;
+    Box::pin(answers::two_processes_claim_a_key_once(one, other)).await;
 }

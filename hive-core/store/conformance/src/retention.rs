@@ -3,12 +3,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hive_store::access::VisibleScope;
 use hive_store::audit::{AuditAction, AuditCheckpoint, AuditDraft, AuditSigner};
-use hive_store::{AuditRange, CommandOutcome, JobEnd, NewCommand, RowRange, SessionQuery, StoreResult};
+use hive_store::{
+    AnswerClaimOutcome, AuditRange, CommandOutcome, JobEnd, NewCommand, RowRange, SessionQuery, StoreResult,
+};
 use hive_wire::agent::Channel;
 use hive_wire::api::{CommandStatus, EndReason, JobCounts, JobStatus, SessionEnd};
 use hive_wire::{CommandId, JobId, SatelliteId, SessionId, Timestamp};
 use tokio::sync::Mutex;
 
+use crate::answers::claim;
 use crate::fixture::{DAY, Fixture};
 use crate::jobs::{add, new_job};
 
@@ -260,4 +263,28 @@ pub(crate) async fn free_space_is_returned_until_there_is_none(on: &Fixture) {
     let _alone = ALONE.lock().await;
     let bounded = async { while on.store.space_reclaim().await.unwrap() {} };
     tokio::time::timeout(Duration::from_mins(5), bounded).await.expect("it ends");
+}
+
+pub(crate) async fn expired_answers_are_deleted_with_their_keys(on: &Fixture) {
+    let _alone = ALONE.lock().await;
+    let (old, cutoff) = times(on);
+    let claim_until = async |expires_at: Timestamp| {
+        let mut claim = claim(on, &on.unique(), "a");
+        // Claims delete the keys that have expired at their own time.
+        (claim.now, claim.key.expires_at) = (old.minus(DAY), expires_at);
+        assert_eq!(on.store.answer_claim(claim.clone()).await.unwrap(), AnswerClaimOutcome::New);
+        claim
+    };
+    let mut expired = Vec::new();
+    for _ in 0..5 {
+        expired.push(claim_until(old).await);
+    }
+    let valid = claim_until(on.now().plus(DAY)).await;
+    until_none(|limit| on.store.answer_prune(cutoff, limit)).await;
+    for claim in expired {
+        assert_eq!(on.store.answer_claim(claim).await.unwrap(), AnswerClaimOutcome::New);
+    }
+    let left = on.store.answer_claim(valid).await.unwrap();
+    assert!(matches!(left, AnswerClaimOutcome::Existing(_)), "{left:?}");
+    until_none(|limit| on.store.answer_prune(cutoff, limit)).await;
 }

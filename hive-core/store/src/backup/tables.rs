@@ -11,7 +11,7 @@ use crate::sql::{Connection, Row, Statement, Value};
 use crate::{StoreError, StoreResult};
 
 /// All tables of the hive. A table comes after those that it refers to, because foreign keys are checked on restore.
-pub(super) const TABLES: [&str; 20] = [
+pub(super) const TABLES: [&str; 21] = [
     "hive",
     "teams",
     "users",
@@ -30,6 +30,7 @@ pub(super) const TABLES: [&str; 20] = [
     "job_teams",
     "job_targets",
     "idempotency_keys",
+    "stored_answers",
     "sessions",
     "audit_log",
 ];

@@ -35,6 +35,12 @@ impl RetentionStore for SqlStore {
         self.delete_each([Statement::new(statements::SESSION_PRUNE).time(before).number(limit)]).await
     }
 
+    async fn answer_prune(&self, now: Timestamp, limit: u32) -> StoreResult<u64> {
+        let bind = |text| Statement::new(text).time(now).number(limit);
+        // The keys first: they are found by the answers.
+        self.delete_each([statements::ANSWER_KEYS_PRUNE, statements::ANSWER_PRUNE].map(bind)).await
+    }
+
     async fn satellite_prune(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
         let bind = |text| Statement::new(text).time(before).number(limit);
         let statements = [

@@ -15,6 +15,7 @@ macro_rules! counted {
     };
 }
 
+mod answers;
 mod audit;
 mod commands;
 mod groups;
@@ -30,6 +31,7 @@ mod satellites;
 mod sessions;
 mod telemetry;
 
+pub(super) use answers::*;
 pub(super) use audit::*;
 pub(super) use commands::*;
 pub(super) use groups::*;
