@@ -265,15 +265,15 @@ fn why_unusable(status: &SatelliteStatus) -> &'static str {
 }
 
 fn unconfirmed(satellites: u64, confirmed: Option<u64>, confirm_above: u64) -> String {
-    match confirmed {
-        Some(confirmed) => format!(
-            "the targets are {satellites} satellites and {confirmed} were confirmed; nothing was stored, confirm {satellites} to run it"
-        ),
-        None => format!(
-            "the targets are {satellites} satellites, and more than {confirm_above} have to be confirmed; nothing was stored, \
-             confirm {satellites} to run it"
-        ),
-    }
+    let found = match satellites {
+        1 => "the target is 1 satellite".to_owned(),
+        _ => format!("the targets are {satellites} satellites"),
+    };
+    let rule = match confirmed {
+        Some(confirmed) => format!(" and {confirmed} {} confirmed", if confirmed == 1 { "was" } else { "were" }),
+        None => format!(", and more than {confirm_above} have to be confirmed"),
+    };
+    format!("{found}{rule}; nothing was stored, confirm {satellites} to run it")
 }
 
 fn queue_full(satellite: Option<&str>, limit: u32) -> String {
@@ -455,6 +455,17 @@ mod tests {
                 prop_assert_eq!(rebuilt.code(), error.code());
             }
         }
+    }
+
+    #[test]
+    fn one_satellite_is_not_spoken_of_as_several() {
+        let check = |satellites, confirmed, expected: &str| {
+            let error = Error::Unconfirmed { satellites, confirmed, confirm_above: 100 };
+            assert!(error.to_string().starts_with(expected), "{error}");
+        };
+        check(1, Some(2), "the target is 1 satellite and 2 were confirmed; ");
+        check(3, Some(1), "the targets are 3 satellites and 1 was confirmed; ");
+        check(101, None, "the targets are 101 satellites, and more than 100 have to be confirmed; ");
     }
 
     #[test]
