@@ -1,18 +1,15 @@
 //! The names of groups: 1 to 32 characters of `[a-z0-9_-]`.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::GroupId;
+use crate::name_rule::{NameFault, check, checked_name};
 
 /// The most characters of a group name.
 pub const MAX_LEN: usize = 32;
 
-/// A group's name, checked. It never has the form of an id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct GroupName(String);
+checked_name! {
+    /// A group's name, checked. It never has the form of an id.
+    GroupName, InvalidGroupName
+}
 
 /// Why a text is no group name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,51 +37,18 @@ pub enum InvalidGroupName {
     Id(String),
 }
 
-impl GroupName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for GroupName {
     type Error = InvalidGroupName;
 
     fn try_from(text: String) -> Result<Self, InvalidGroupName> {
-        let length = text.chars().count();
-        // Cut, as the message goes to logs and callers and the text may have any length.
-        let value = || text.chars().take(2 * MAX_LEN).collect();
-        let is_allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-        if let Some(character) = text.chars().find(|c| !is_allowed(c)) {
-            return Err(InvalidGroupName::Character { value: value(), character });
-        }
-        if !(1..=MAX_LEN).contains(&length) {
-            return Err(InvalidGroupName::Length { value: value(), length });
-        }
+        check(&text, 1..=MAX_LEN).map_err(|NameFault { value, length, character }| match character {
+            Some(character) => InvalidGroupName::Character { value, character },
+            None => InvalidGroupName::Length { value, length },
+        })?;
         if text.parse::<GroupId>().is_ok() {
             return Err(InvalidGroupName::Id(text));
         }
         Ok(Self(text))
-    }
-}
-
-impl TryFrom<&str> for GroupName {
-    type Error = InvalidGroupName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidGroupName> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<GroupName> for String {
-    fn from(name: GroupName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
     }
 }
 

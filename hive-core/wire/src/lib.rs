@@ -36,6 +36,7 @@ pub mod frame;
 pub mod group_name;
 pub mod id;
 pub mod name;
+mod name_rule;
 pub mod open;
 pub mod query;
 pub mod satellite_api;

@@ -1,18 +1,16 @@
 //! The names of satellites: 10 to 32 characters of `[a-z0-9_-]`.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use crate::name_rule::{NameFault, check, checked_name};
 
 /// The fewest characters of a satellite name.
 pub const MIN_LEN: usize = 10;
 /// The most characters of a satellite name.
 pub const MAX_LEN: usize = 32;
 
-/// A satellite's name, checked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SatelliteName(String);
+checked_name! {
+    /// A satellite's name, checked.
+    SatelliteName, InvalidName
+}
 
 /// Why a text is no satellite name. The text says the value, its length and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,48 +53,15 @@ impl InvalidName {
     }
 }
 
-impl SatelliteName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for SatelliteName {
     type Error = InvalidName;
 
     fn try_from(text: String) -> Result<Self, InvalidName> {
-        let length = text.chars().count();
-        // Cut, as the message goes to logs and callers and the text may have any length.
-        let value = || text.chars().take(2 * MAX_LEN).collect();
-        let is_allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-        if let Some(character) = text.chars().find(|c| !is_allowed(c)) {
-            return Err(InvalidName::Character { value: value(), length, character });
-        }
-        if !(MIN_LEN..=MAX_LEN).contains(&length) {
-            return Err(InvalidName::Length { value: value(), length });
-        }
+        check(&text, MIN_LEN..=MAX_LEN).map_err(|NameFault { value, length, character }| match character {
+            Some(character) => InvalidName::Character { value, length, character },
+            None => InvalidName::Length { value, length },
+        })?;
         Ok(Self(text))
-    }
-}
-
-impl TryFrom<&str> for SatelliteName {
-    type Error = InvalidName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidName> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<SatelliteName> for String {
-    fn from(name: SatelliteName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for SatelliteName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
