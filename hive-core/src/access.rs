@@ -9,38 +9,51 @@ use hive_wire::{SatelliteId, TeamId};
 pub use hive_store::access::{Authority, Permission, Role, VisibleScope, VisibleTeams};
 pub use principal::{Credential, CredentialVersion, Principal};
 
-/// The permission matrix: the least role that grants a permission; `None` for one that no role of this version grants.
+/// A row of the permission matrix.
+struct PermissionRule {
+    /// The least role that grants the permission.
+    least_role: Role,
+    /// Whether it is about satellites and what belongs to them. A caller who is limited to some satellites has no other.
+    is_about_satellites: bool,
+}
+
+impl PermissionRule {
+    /// The permission matrix; `None` for a permission that no role of this version grants.
+    fn of(permission: &Permission) -> Option<Self> {
+        use Permission as P;
+        let (least_role, is_about_satellites) = match permission {
+            P::SatellitesRead | P::MetricsRead => (Role::Viewer, true),
+            P::AlertsRead | P::ApiKeysOwn => (Role::Viewer, false),
+            P::SatellitesExec
+            | P::CommandsRead
+            | P::JobsRun
+            | P::SessionsOpen
+            | P::FilesRead
+            | P::FilesWrite
+            | P::ForwardOpen
+            | P::SatellitesTag
+            | P::AuditRead => (Role::Operator, true),
+            P::UsageRead | P::AlertsAck | P::McpUse => (Role::Operator, false),
+            P::SatellitesPower | P::SatellitesDelete | P::SatellitesManage => (Role::Admin, true),
+            P::ProvisionManage
+            | P::TokensManage
+            | P::GroupsManage
+            | P::UsersManage
+            | P::TeamsManage
+            | P::ApiKeysAny
+            | P::SettingsManage
+            | P::AlertsManage
+            | P::McpInstall => (Role::Admin, false),
+            // A permission of a newer version: no role of this one is known to grant it.
+            P::Unknown(_) => return None,
+        };
+        Some(Self { least_role, is_about_satellites })
+    }
+}
+
+/// Returns the least role that grants a permission; `None` for one that no role of this version grants.
 pub(crate) fn least_role(permission: &Permission) -> Option<Role> {
-    use Permission as P;
-    Some(match permission {
-        P::SatellitesRead | P::MetricsRead | P::AlertsRead | P::ApiKeysOwn => Role::Viewer,
-        P::SatellitesExec
-        | P::CommandsRead
-        | P::JobsRun
-        | P::SessionsOpen
-        | P::FilesRead
-        | P::FilesWrite
-        | P::ForwardOpen
-        | P::SatellitesTag
-        | P::AuditRead
-        | P::UsageRead
-        | P::AlertsAck
-        | P::McpUse => Role::Operator,
-        P::SatellitesPower
-        | P::SatellitesDelete
-        | P::SatellitesManage
-        | P::ProvisionManage
-        | P::TokensManage
-        | P::GroupsManage
-        | P::UsersManage
-        | P::TeamsManage
-        | P::ApiKeysAny
-        | P::SettingsManage
-        | P::AlertsManage
-        | P::McpInstall => Role::Admin,
-        // A permission of a newer version: no role of this one is known to grant it.
-        P::Unknown(_) => return None,
-    })
+    PermissionRule::of(permission).map(|rule| rule.least_role)
 }
 
 /// Whether a role grants a permission.
@@ -58,26 +71,9 @@ fn implied_by(permission: &Permission) -> &'static [Permission] {
     }
 }
 
-/// Whether a permission is about satellites and what belongs to them. A caller who is limited to some satellites has no other.
+/// Whether a permission is about satellites and what belongs to them.
 fn is_about_satellites(permission: &Permission) -> bool {
-    use Permission as P;
-    matches!(
-        permission,
-        P::SatellitesRead
-            | P::MetricsRead
-            | P::SatellitesExec
-            | P::CommandsRead
-            | P::JobsRun
-            | P::SessionsOpen
-            | P::FilesRead
-            | P::FilesWrite
-            | P::ForwardOpen
-            | P::SatellitesTag
-            | P::SatellitesPower
-            | P::SatellitesDelete
-            | P::SatellitesManage
-            | P::AuditRead
-    )
+    PermissionRule::of(permission).is_some_and(|rule| rule.is_about_satellites)
 }
 
 /// The resources on which an action is to be done.
