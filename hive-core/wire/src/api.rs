@@ -1,5 +1,6 @@
 //! Bodies of the REST interface `/api/v1`, and what the service traits take and return.
 
+mod api_key;
 mod audit;
 mod command;
 mod command_end;
@@ -20,6 +21,7 @@ use crate::code::ErrorBody;
 
 pub use crate::command::{CommandEnd, CommandStatus, CommandType, PowerAction};
 pub use crate::terminal::{EndReason, MAX_SCREEN, SessionEnd, Size};
+pub use api_key::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, NewApiKey};
 pub use audit::{
     Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification,
     ChainFault,
@@ -34,9 +36,9 @@ pub use group::{
     TagCount, TagFilter,
 };
 pub use identity::{
-    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword,
-    NewRegistrationToken, NewUser, PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo,
-    RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut, TeamRole, TokenScope, User, UserCreate, UserUpdate,
+    Changed, LoginRequest, LoginResponse, Me, NewPassword, NewRegistrationToken, NewUser, PasswordChange, PlatformRole,
+    RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TeamRole, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use query::{
