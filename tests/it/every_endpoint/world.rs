@@ -14,6 +14,8 @@ pub(super) struct World {
     pub(super) other: Rest,
     /// A viewer of the same team.
     pub(super) viewer: Rest,
+    /// A key of the admin that may read the audit log, and nothing else.
+    pub(super) limited: Rest,
     ids: Vec<(&'static str, String)>,
 }
 
@@ -33,7 +35,10 @@ impl World {
         let other = member(&hive, "dora", "dev", "admin").await;
         let viewer = member(&hive, "vera", "ops", "viewer").await;
         let ids = objects(&hive, &satellite, &team).await;
-        Self { hive, satellite, other, viewer, ids }
+        let key =
+            hive.rest().post("/api/v1/api-keys", &json!({ "name": "audit", "scopes": ["audit.read"] })).await.data();
+        let limited = hive.anonymous().with("x-api-key", text(&key["api_key"]));
+        Self { hive, satellite, other, viewer, limited, ids }
     }
 
     /// The path of an operation with the ids of the objects.
