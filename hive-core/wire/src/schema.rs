@@ -5,7 +5,7 @@
 
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::open::OpenEnum;
 
@@ -47,6 +47,17 @@ pub(crate) fn known_words<T: OpenEnum>() -> Object {
 pub(crate) fn known_words_or_null<T: OpenEnum>() -> Schema {
     let null = ObjectBuilder::new().schema_type(Type::Null);
     OneOfBuilder::new().item(null).item(known_words::<T>()).into()
+}
+
+/// Labels of satellites. A pattern of labels has the same limits.
+pub fn labels() -> Array {
+    let label = text().min_length(Some(1)).max_length(Some(64));
+    ArrayBuilder::new().items(label).max_items(Some(64)).build()
+}
+
+/// As [`labels`], of a field that may be `null`.
+pub(crate) fn labels_or_null() -> Schema {
+    OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(labels()).into()
 }
 
 /// The text of doc comments, from the source text of attributes.

@@ -10,6 +10,7 @@ use crate::{ApiKeyId, Timestamp, UserId};
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyCreate {
     /// What it is for.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255))]
     pub name: String,
     /// When it ends; never unless given.
     pub expires_in_hours: Option<u32>,
@@ -17,9 +18,11 @@ pub struct ApiKeyCreate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// The satellites to which it is limited, each as `tag:x`: one of the tags is enough.
+    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub satellites: Option<Vec<String>>,
     /// The networks from which it may be used, such as `192.0.2.0/24`, or single addresses.
+    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
     /// The most calls in a minute; unlimited unless given.

@@ -60,6 +60,7 @@ impl Priority {
 #[serde(deny_unknown_fields)]
 pub struct ExecCommand {
     /// A line for `/bin/sh -c`, or the program where `args` is there.
+    #[cfg_attr(feature = "openapi", schema(max_length = 131_072))]
     pub command: String,
     /// With it, the program runs without a shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +72,7 @@ pub struct ExecCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Its standard input, base64, at most 512 KiB; `/dev/null` unless given. Stored sealed.
+    #[cfg_attr(feature = "openapi", schema(max_length = 699_052))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
     /// Seconds after which it is killed; 60 unless given, at most a day.

@@ -343,6 +343,7 @@ pub struct RegistrationTokenCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_hours: Option<u32>,
     /// What it is for.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The satellite that it replaces, online or not. Without it, the token registers a new satellite, or replaces one
@@ -350,9 +351,11 @@ pub struct RegistrationTokenCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_satellite: Option<SatelliteId>,
     /// Labels that a new satellite gets.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::labels))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Patterns of labels that a new satellite may claim; `*` stands for any characters.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::labels))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_tags: Vec<String>,
 }

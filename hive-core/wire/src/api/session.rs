@@ -68,6 +68,7 @@ pub struct SessionCreate {
     #[serde(default = "default_rows")]
     pub rows: u16,
     /// The path of a program to run as a login shell; the user's own unless given.
+    #[cfg_attr(feature = "openapi", schema(max_length = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<String>,
     /// Added to its environment. Values may be secrets.
