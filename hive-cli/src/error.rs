@@ -152,7 +152,7 @@ fn exit_code_of(error: &hive_core::Error) -> u8 {
         E::NotFound { .. } | E::SatelliteNotFound(_) | E::SessionNotFound(_) => 68,
         E::Forbidden(_) | E::CommandBlocked(_) => 77,
         E::CommandTimeout { .. } => 124,
-        E::Conflict(_) | E::Unconfirmed { .. } => 73,
+        E::Conflict(_) | E::KeyConflict(_) | E::Unconfirmed { .. } => 73,
         _ => 1,
     }
 }

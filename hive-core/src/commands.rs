@@ -48,10 +48,9 @@ use crate::observers::Observers;
 use crate::store::{AuditStore, CommandStore, JobStore, SatelliteStore, Store};
 
 pub(crate) use accept::AcceptOptions;
-pub(crate) use idempotency::key_in_use;
 pub(crate) use links::CommandLink;
+pub(crate) use router::encode;
 pub use router::{CommandReport, CommandRouter, ExecOptions, ExecReport, OutputReader, OutputSource};
-pub(crate) use router::{check_idempotency_key, encode};
 pub(crate) use turns::Turn;
 
 /// The commands of all satellites.

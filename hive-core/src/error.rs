@@ -1,10 +1,14 @@
 //! The errors of a hive. A variant is a case that a caller can handle.
 
+mod key_conflict;
+
 use hive_store::{BoxError, DiskError, DiskFault, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
+
+pub use key_conflict::{IDEMPOTENCY_KEY, KeyConflict, MAX_IDEMPOTENCY_KEY};
 
 /// The result of a hive's methods.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -53,6 +57,9 @@ pub enum Error {
     /// The request contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// A call with an idempotency key is neither carried out nor answered as before.
+    #[error("{0}")]
+    KeyConflict(KeyConflict),
     /// The targets are not as many satellites as the caller confirmed, or they are so many that the caller has to confirm their
     /// number. Nothing was stored.
     #[error("{}", unconfirmed(*satellites, *confirmed, *confirm_above))]
@@ -144,7 +151,7 @@ impl Error {
             Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
             Self::SessionLimit { .. } => ErrorCode::SessionLimit,
             Self::InvalidInput { .. } => ErrorCode::InvalidInput,
-            Self::Conflict(_) | Self::Unconfirmed { .. } => ErrorCode::Conflict,
+            Self::Conflict(_) | Self::KeyConflict(_) | Self::Unconfirmed { .. } => ErrorCode::Conflict,
             Self::SatelliteOffline(_) => ErrorCode::SatelliteOffline,
             Self::SatelliteInactive { .. } => ErrorCode::SatelliteInactive,
             Self::CommandTimeout { .. } => ErrorCode::CommandTimeout,
@@ -170,6 +177,7 @@ impl Error {
             Self::Unconfirmed { satellites, confirmed, confirm_above } => {
                 Some(json!({ "satellites": satellites, "confirmed": confirmed, "confirm_above": confirm_above }))
             }
+            Self::KeyConflict(conflict) => Some(conflict.details()),
             Self::SatelliteInactive { name, status } => Some(json!({ "satellite": name, "status": status })),
             Self::SessionNotFound(session) => Some(json!({ "session": session })),
             Self::SessionLimit { limit } => Some(json!({ "limit": limit })),
@@ -213,13 +221,15 @@ impl Error {
             }
             ErrorCode::NotFound => Self::NotFound { what: known_word(&text("what")), id: text("id") },
             ErrorCode::InvalidInput => Self::InvalidInput { field: text("field"), rule: text("rule") },
-            // Two variants have this code too.
+            // Three variants have this code. The details tell them apart.
             ErrorCode::Conflict if detail("satellites").is_some() => Self::Unconfirmed {
                 satellites: number("satellites").unwrap_or_default(),
                 confirmed: number("confirmed"),
                 confirm_above: number("confirm_above").unwrap_or_default(),
             },
-            ErrorCode::Conflict => Self::Conflict(error.message),
+            ErrorCode::Conflict => {
+                KeyConflict::from_wire(&error).map_or(Self::Conflict(error.message), Self::KeyConflict)
+            }
             ErrorCode::SatelliteOffline => Self::SatelliteOffline(text("satellite")),
             ErrorCode::SatelliteInactive => Self::SatelliteInactive {
                 name: text("satellite"),
@@ -380,6 +390,12 @@ mod tests {
             Error::SessionLimit { limit: number },
             Error::invalid(text(), text()),
             Error::Conflict(text()),
+            Error::KeyConflict(KeyConflict::OtherRequest),
+            Error::KeyConflict(KeyConflict::InProgress),
+            Error::KeyConflict(KeyConflict::Secret { id: Some(text()) }),
+            Error::KeyConflict(KeyConflict::Secret { id: None }),
+            Error::KeyConflict(KeyConflict::TooLarge),
+            Error::KeyConflict(KeyConflict::OutcomeUnknown),
             Error::Unconfirmed { satellites: number.into(), confirmed: Some(7), confirm_above: 0 },
             Error::Unconfirmed { satellites: number.into(), confirmed: None, confirm_above: 100 },
             Error::SatelliteOffline(text()),
@@ -416,6 +432,7 @@ mod tests {
             | Error::SessionLimit { .. }
             | Error::InvalidInput { .. }
             | Error::Conflict(_)
+            | Error::KeyConflict(_)
             | Error::Unconfirmed { .. }
             | Error::SatelliteOffline(_)
             | Error::SatelliteInactive { .. }

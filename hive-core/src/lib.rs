@@ -11,6 +11,7 @@ pub use hive_wire as wire;
 mod accessors;
 
 pub mod access;
+pub mod answers;
 pub mod audit;
 mod authorization;
 #[cfg(feature = "client")]
@@ -26,6 +27,7 @@ pub mod groups;
 mod handle;
 pub mod hive;
 mod housekeeping;
+mod idempotency;
 pub mod identity;
 pub mod jobs;
 pub mod keys;

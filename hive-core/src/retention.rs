@@ -46,6 +46,7 @@ impl Retention {
             Concern::new("old jobs", every, self, |it| async move { it.prune_jobs().await }),
             Concern::new("old commands", every, self, |it| async move { it.prune_commands().await }),
             Concern::new("old sessions", every, self, |it| async move { it.prune_sessions().await }),
+            Concern::new("kept answers", every, self, |it| async move { it.prune_answers().await }),
             Concern::new("removed satellites", every, self, |it| async move { it.prune_satellites().await }),
             Concern::new("free space of the database", every, self, |it| async move { it.reclaim_space().await }),
         ]
@@ -77,6 +78,11 @@ impl Retention {
     async fn prune_sessions(&self) -> Result<()> {
         let Some(before) = self.cutoff(self.context.settings().retain_commands) else { return Ok(()) };
         self.in_batches("sessions", move || self.store.session_prune(before, ROWS)).await
+    }
+
+    async fn prune_answers(&self) -> Result<()> {
+        let now = self.context.steady();
+        self.in_batches("kept answers and their keys", move || self.store.answer_prune(now, ROWS)).await
     }
 
     async fn prune_satellites(&self) -> Result<()> {

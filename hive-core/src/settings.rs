@@ -80,6 +80,9 @@ hive_wire::with_setters! {
         pub retain_commands: Option<Duration>,
         /// How long what is known of a satellite is kept after its removal; forever if `None`.
         pub retain_removed: Option<Duration>,
+        /// How long a call with an idempotency key counts as running after its server was last heard of. It is renewed while the
+        /// call runs.
+        pub answer_lease: Duration,
         /// How often data that is too old is looked for.
         pub prune_interval: Duration,
         /// The least pause between two batches of rows that are deleted.
@@ -114,6 +117,7 @@ impl Default for Settings {
             retain_output: Some(7 * DAY),
             retain_commands: Some(90 * DAY),
             retain_removed: Some(7 * DAY),
+            answer_lease: Duration::from_secs(15),
             prune_interval: Duration::from_hours(1),
             prune_pause: Duration::from_millis(50),
         }

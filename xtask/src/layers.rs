@@ -8,8 +8,9 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 17] = [
+const SERVICES: [&str; 18] = [
     "context",
+    "answers",
     "grants",
     "events",
     "audit",

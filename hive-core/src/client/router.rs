@@ -14,7 +14,8 @@ use serde::Deserialize;
 use super::Client;
 use super::registry::present;
 use super::transport::{Patience, with_query};
-use crate::commands::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource, check_idempotency_key};
+use crate::commands::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource};
+use crate::idempotency::check_key;
 use crate::{CommandRouter, Result, Subscription};
 
 /// The bytes of output that one call fetches.
@@ -164,6 +165,6 @@ fn with_options(call: RequestBuilder, options: &ExecOptions, wait: Option<bool>)
 /// Adds the idempotency key to a call. A key that the hive would refuse is refused here, because it may not fit into a header.
 pub(super) fn keyed(call: RequestBuilder, key: Option<&str>) -> Result<RequestBuilder> {
     let Some(key) = key else { return Ok(call) };
-    check_idempotency_key(key)?;
+    check_key(key)?;
     Ok(call.header("idempotency-key", key))
 }

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::Commands;
 use super::dispatch::PreparedCommand;
-use super::idempotency::key_in_use;
 use super::in_flight::{CommandMeta, SatelliteRef};
 use super::payload::{Work, action_of, seal};
 use super::queue::{CommandClass, FullQueue, QueuedCommand, Rank};
@@ -19,6 +18,7 @@ use crate::access::{Permission, Principal};
 use crate::audit::draft::{Subject, intent};
 use crate::authorization::inactive;
 use crate::commands::{ExecOptions, ExecReport};
+use crate::idempotency::key_in_use;
 use crate::store::{CommandInsertOutcome, NewCommand, SatelliteRow};
 use crate::{Error, Result};
 

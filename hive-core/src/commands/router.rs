@@ -10,7 +10,7 @@ use hive_wire::api::{
 };
 use hive_wire::{CommandId, SatelliteId};
 
-use crate::{Error, Result, Subscription};
+use crate::{Result, Subscription};
 
 pub(crate) use report::encode;
 pub use report::{CommandReport, ExecReport, OutputReader, OutputSource};
@@ -27,17 +27,6 @@ pub struct ExecOptions {
     /// The number of satellites that the caller expects of several targets. Another one gives `Unconfirmed`, and nothing is
     /// stored.
     pub confirm: Option<u64>,
-}
-
-/// The most characters of an idempotency key.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
-
-/// Checks that an idempotency key can be the value of a header.
-pub(crate) fn check_idempotency_key(key: &str) -> Result<()> {
-    if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    Err(Error::invalid("Idempotency-Key", format!("1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters, no spaces")))
 }
 
 /// Runs commands on satellites.

@@ -7,6 +7,7 @@ use hive_wire::{SatelliteId, Timestamp};
 
 use super::Hive;
 use crate::access::{Permission, Principal, ResourceScope, Role};
+use crate::answers::{ClaimedCall, KeyedCall};
 use crate::authorization::authorize_action;
 use crate::handle::ServiceHandle;
 use crate::satellites::SatelliteHeartbeat;
@@ -63,6 +64,15 @@ impl ActingHive {
     /// Returns who acts.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Claims an idempotency key for a call that is not a command or a job, or returns the answer to the same call. The rights of
+    /// the caller are not checked here: check them first, as for the call itself ([`check_access`](Self::check_access)).
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that is no key, `KeyConflict` where the key is in use and there is no answer to give.
+    pub async fn claim_call(&self, key: String, call: KeyedCall<'_>) -> Result<ClaimedCall> {
+        self.hive.services().answers.claim(&self.principal, key, call).await
     }
 
     /// Creates an API key for a user: for the server's own command line, and for programs that embed a hive.

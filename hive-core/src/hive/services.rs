@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::key_check::IdentifiedHive;
 use crate::Result;
+use crate::answers::Answers;
 use crate::audit::{AuditHeadFile, AuditLog};
 use crate::clock::ClockAndRng;
 use crate::commands::Commands;
@@ -39,6 +40,7 @@ pub(crate) struct Services {
     pub(crate) context: ServiceContext,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) grants: Arc<AccessGrants>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) audit_head: Option<Arc<AuditHeadFile>>,
     pub(crate) auth_failures: Arc<AuthFailures>,
@@ -83,6 +85,7 @@ impl Services {
         let keys = Arc::new(keys);
         let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
         let events = Arc::new(Events::new(grants.clone(), context.source()));
+        let answers = Arc::new(Answers::new(&store, keys.clone(), context.clone()));
         let audit = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
         let auth_failures = Arc::new(AuthFailures::start(store.clone(), context.clone()));
         let identity = IdentityService::new(
@@ -134,6 +137,7 @@ impl Services {
             context,
             store,
             grants,
+            answers,
             audit,
             audit_head,
             auth_failures,

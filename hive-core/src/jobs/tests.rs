@@ -16,6 +16,7 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use crate::Error;
 use crate::access::Role;
 use crate::commands::ExecOptions;
+use crate::error::KeyConflict;
 use crate::hive::tests::{Satellite, connect, global, hive, is_given_nothing, register, request, token};
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
@@ -323,7 +324,7 @@ async fn the_same_key_is_the_same_job() {
     run(&mut fleet.satellites[0], 0).await;
     ended(&hive, first.id).await;
     assert_eq!(submit("true").await.unwrap().id, first.id);
-    assert!(matches!(submit("false").await, Err(Error::Conflict(_))));
+    assert!(matches!(submit("false").await, Err(Error::KeyConflict(KeyConflict::OtherRequest))));
     let options = || ExecOptions { idempotency_key: Some("again".into()), ..ExecOptions::default() };
     let all = || vec![Target::All];
     let acting = hive.as_system();
