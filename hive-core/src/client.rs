@@ -126,8 +126,9 @@ impl RemoteHive {
         Ok((hive, answer))
     }
 
-    /// The same client, whose calls wait where the hive refuses them by a rate (429 with `Retry-After`), and are sent again: up to
-    /// this long in all for a call. Without it they fail at once with `RateLimited`.
+    /// The same client, whose calls wait where the hive refuses them by a rate (429 with `Retry-After`), or because the first call
+    /// with their idempotency key still runs, and are sent again: up to this long in all for a call. Without it they fail at once
+    /// with `RateLimited` or `KeyConflict`.
     #[must_use]
     pub fn with_rate_limit_wait(self, longest: Duration) -> Self {
         let transport = Transport::clone(&self.client.transport).with_rate_limit_wait(longest);

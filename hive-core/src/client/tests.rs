@@ -9,9 +9,10 @@ use hive_wire::SatelliteId;
 use hive_wire::api::{ExecCommand, ExecEvent, PageRequest, SatelliteFilter, Target};
 use hive_wire::id::Seed;
 
-use super::RemoteHive;
+use super::{ApiRequest, RemoteHive};
 use crate::Error;
 use crate::commands::ExecOptions;
+use crate::error::KeyConflict;
 
 const EMPTY_PAGE: &str =
     r#"{"success":true,"data":[],"pagination":{"page":1,"per_page":20,"total":0,"total_pages":0}}"#;
@@ -80,6 +81,24 @@ async fn a_command_with_an_idempotency_key_is_sent_again() {
     let outcome = client_of(&server).commands().exec(satellite(), ExecCommand::shell("true"), options).await;
     assert!(matches!(&outcome, Err(Error::SatelliteOffline(name)) if name == "web"), "{outcome:?}");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_call_with_an_idempotency_key_waits_for_its_first_one() {
+    let running = r#"{"success":false,"error":{"code":"CONFLICT","message":"x",
+        "details":{"header":"Idempotency-Key","reason":"in_progress"}}}"#;
+    let done = answer("201 Created", r#"{"success":true,"data":{"slug":"web"}}"#);
+    // The connection of the first call breaks, and the call goes on.
+    let server = canned(&[String::new(), answer("409 Conflict", running), done]).await;
+    let mut request = ApiRequest::new("POST", "/api/v1/teams");
+    request.idempotency_key = Some("once".into());
+    let hive = client_of(&server).with_rate_limit_wait(Duration::from_secs(1));
+    let made = hive.request(request.clone()).await.unwrap().json().await.unwrap();
+    assert_eq!(made["data"]["slug"], "web");
+    assert_eq!(server.requests().len(), 3);
+    let server = canned(&[answer("409 Conflict", running)]).await;
+    let refused = client_of(&server).request(request).await;
+    assert!(matches!(refused, Err(Error::KeyConflict(KeyConflict::InProgress))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::tls;
 use super::unreachable::{Unreachable, causes};
+use crate::error::KeyConflict;
 use crate::{Error, Result};
 
 const API_KEY: header::HeaderName = header::HeaderName::from_static("x-api-key");
@@ -43,7 +44,7 @@ pub(super) struct Transport {
     tls: Arc<rustls::ClientConfig>,
     base: Url,
     credential: RemoteCredential,
-    /// How long a call that the hive refuses by a rate may wait in all.
+    /// How long a call that the hive refuses by a rate, or because its first one still runs, may wait in all.
     rate_limit_wait: Duration,
 }
 
@@ -188,15 +189,14 @@ impl Transport {
         loop {
             let again = request.try_clone();
             match (self.send_once(request).await, again) {
-                // Nothing was carried out, so any call may be sent again.
-                (Err(Error::RateLimited { retry_after_seconds }), Some(next))
-                    if Duration::from_secs(retry_after_seconds) <= left =>
-                {
-                    let wait = Duration::from_secs(retry_after_seconds.max(1));
-                    left = left.saturating_sub(wait);
-                    tokio::time::sleep(wait).await;
-                    request = next;
-                }
+                (Err(error), Some(next)) => match retry_after(&error).filter(|wait| *wait <= left) {
+                    Some(wait) => {
+                        left = left.saturating_sub(wait);
+                        tokio::time::sleep(wait).await;
+                        request = next;
+                    }
+                    None => return Err(error),
+                },
                 (answer, _) => return answer,
             }
         }
@@ -257,6 +257,17 @@ impl Transport {
     fn unreachable(&self, error: reqwest::Error) -> Error {
         Error::Unavailable(Box::new(Unreachable::new(self.base(), &error.without_url())))
     }
+}
+
+/// Returns how long to wait before a call that was refused may be sent again. Nothing was carried out by it. The first call with the
+/// same key may be one whose connection broke.
+fn retry_after(error: &Error) -> Option<Duration> {
+    let seconds = match error {
+        Error::RateLimited { retry_after_seconds } => *retry_after_seconds,
+        Error::KeyConflict(KeyConflict::InProgress) => KeyConflict::RETRY_SECONDS,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds.max(1)))
 }
 
 /// Returns a header that `Debug` does not print. A key with characters that a header cannot have is not a key of a hive. An
