@@ -2,6 +2,7 @@
 
 mod api;
 mod completing;
+mod confirming;
 mod errors;
 mod keyring;
 mod logins;
