@@ -7,6 +7,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hive_core::Error;
 use hive_core::clock::{Entropy, SystemEntropy};
+use hive_core::error::KeyConflict;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{ApiError, ErrorEnvelope};
 use hive_core::wire::session::SUBPROTOCOL;
@@ -79,6 +80,7 @@ impl HttpError {
         match self {
             Self::Hive(Error::RateLimited { retry_after_seconds }) => Some(*retry_after_seconds),
             Self::Hive(Error::QueueFull { .. }) => Some(QUEUE_RETRY_SECONDS),
+            Self::Hive(Error::KeyConflict(KeyConflict::InProgress)) => Some(KeyConflict::RETRY_SECONDS),
             Self::Overloaded { retry_after } => Some(retry_after.as_secs_f64().round() as u64),
             Self::Draining => Some(DRAINING_RETRY_SECONDS),
             _ => None,

@@ -6,7 +6,7 @@ mod idempotency;
 mod path;
 mod query;
 
-pub(crate) use self::body::Body;
-pub(crate) use self::idempotency::{IDEMPOTENCY_KEY, idempotency_key};
+pub(crate) use self::body::{Body, read_body};
+pub(crate) use self::idempotency::idempotency_key;
 pub(crate) use self::path::Path;
 pub(crate) use self::query::{Query, query_pairs};

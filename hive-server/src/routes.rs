@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod error_format;
 mod guard;
+mod idempotency;
 mod operation;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use self::error_format::ErrorFormat;
 pub(crate) use self::operation::Operation;
 
 use self::guard::{RouteGuard, enforce};
+use self::idempotency::{KeyedRoute, answer_once};
 
 /// The routes of one area.
 pub(crate) struct Routes<S> {
@@ -121,6 +123,11 @@ where
     fn into_route(self, tag: &'static str, errors: ErrorFormat, state: &S) -> UtoipaMethodRouter<S> {
         let Self { method, path, handler, operation } = self;
         let guard = Arc::new(RouteGuard::new(&method, path, &operation, errors));
+        // Inside of the limit on the body, which it reads.
+        let handler = match KeyedRoute::of(&guard, &operation) {
+            Some(route) => handler.route_layer(from_fn_with_state(Arc::new(route), answer_once)),
+            None => handler,
+        };
         let handler = match operation.limits().body_bytes {
             Some(bytes) => handler.layer(DefaultBodyLimit::max(bytes)),
             None => handler,

@@ -23,6 +23,7 @@ mod fanout;
 mod faults;
 mod fuzz;
 mod groups;
+mod idempotency;
 mod jobs;
 mod keys;
 mod later;

@@ -9,8 +9,18 @@ use std::process::Command;
 
 /// The end-to-end tests that run on PostgreSQL each time: what lies behind them is SQL, a transaction, or a database that is
 /// gone. What else there is runs on PostgreSQL with `cargo xtask test --all`.
-const POSTGRES_SLICE: [&str; 9] =
-    ["audit::", "backup::", "crash::", "database::", "faults::", "jobs::", "queue::", "storm::", "telemetry::"];
+const POSTGRES_SLICE: [&str; 10] = [
+    "audit::",
+    "backup::",
+    "crash::",
+    "database::",
+    "faults::",
+    "idempotency::",
+    "jobs::",
+    "queue::",
+    "storm::",
+    "telemetry::",
+];
 
 /// Whose end-to-end tests drive servers on another database: `satellite-hive` alone has any.
 pub(crate) const END_TO_END_IN_NEXTEST: &str = "binary_id(satellite-hive::it)";

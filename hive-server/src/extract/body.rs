@@ -19,13 +19,18 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A JSON body. An empty body is an object without fields.
 pub(crate) struct Body<T>(pub(crate) T);
 
+/// Reads a body, within the limits of its size and time.
+pub(crate) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, HttpError> {
+    let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+    read.map_err(|_| Error::invalid("body", "was not received in time"))?.map_err(unreadable)
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
         let is_json = is_json(request.headers());
-        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-        let bytes = read.map_err(|_| Error::invalid("body", "was not received in time"))?.map_err(unreadable)?;
+        let bytes = read_body(request, state).await?;
         // Before the check of the type: a POST without a body usually has none.
         if bytes.is_empty() {
             return parse(b"{}").map(Self);

@@ -1,9 +1,7 @@
 //! The `Idempotency-Key` header.
 
 use axum::http::HeaderMap;
-
-/// The header.
-pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+use hive_core::error::IDEMPOTENCY_KEY;
 
 /// Returns the key. An invalid one is passed on, because the hive has the rules for it and refuses it.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<String> {

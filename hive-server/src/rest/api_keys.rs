@@ -32,6 +32,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("api_key_create", "Creates an API key of the caller")
                 .permission(Permission::ApiKeysOwn, Reach::Own)
+                .keeps_secret(Some("/data/info/id"))
                 .body::<ApiKeyCreate>(json!({ "name": "backup", "expires_in_hours": 24 }))
                 .answer::<NewApiKey>(201, "The key, which is shown once.")
                 .errors([ErrorCode::Conflict]),
@@ -46,6 +47,7 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/api-keys/{id}/rotate",
             rotate,
             of("api_key_rotate", "Gives an API key another secret")
+                .keeps_secret(None)
                 .body::<ApiKeyRotate>(json!({ "overlap_seconds": 3600 }))
                 .answer::<NewApiKey>(200, "The new key, which is shown once.")
                 .errors([ErrorCode::Conflict]),

@@ -34,6 +34,7 @@ pub(super) fn routes() -> Routes<AppState> {
             log,
             Operation::new("audit_note", "Adds a record of the caller's own")
                 .permission(Permission::AuditRead, Reach::Platform)
+                .keeps_answer()
                 .body::<AuditLogCreate>(json!({
                     "action": "backup.checked", "target": { "type": "backup", "id": "2026-02-05" }, "details": { "files": 7 }
                 }))
@@ -68,7 +69,8 @@ pub(super) fn routes() -> Routes<AppState> {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditLogCreate {
-    /// What was done, such as `backup.checked`: 1 to 200 printable characters.
+    /// What was done, such as `backup.checked`: 1 to 128 printable characters.
+    #[schema(min_length = 1, max_length = 128)]
     action: String,
     /// What it was done to.
     target: AuditTarget,

@@ -38,6 +38,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("auth_password_change", "Changes the password of the caller")
                 .description("All logins of the caller end. A wrong current password is refused as an input.")
                 .person()
+                .keeps_answer()
                 .body::<PasswordChange>(json!({ "current": "correct horse battery", "new": "another horse battery" }))
                 .answer_done("The password is changed."),
         )

@@ -48,6 +48,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .description(
                     "A command that runs is killed with all of its processes. One that has ended is left as it is.",
                 )
+                .keeps_answer()
                 .answer::<CommandInfo>(200, "The command."),
         )
 }

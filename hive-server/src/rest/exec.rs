@@ -18,7 +18,7 @@ use super::targets::parse_targets;
 use super::{ApiResult, ok, output, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, IDEMPOTENCY_KEY, Path};
+use crate::extract::{Body, Path};
 use crate::limits::{CommandTarget, RateClass};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
@@ -35,9 +35,6 @@ pub(super) const ERRORS: [ErrorCode; 8] = [
     ErrorCode::Unsupported,
 ];
 
-pub(super) const KEY: &str =
-    "A text of the caller's that names the request: the same key gives the same command, also while it runs.";
-
 pub(super) fn routes() -> Routes<AppState> {
     Routes::tagged("commands")
         .post(
@@ -52,7 +49,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .rate(RateClass::Exec)
                 .path::<SatelliteId>("The satellite.")
                 .query::<ExecQuery>()
-                .header(IDEMPOTENCY_KEY, KEY)
+                .key_of_command()
                 .body::<ExecCommand>(json!({ "command": "uptime" }))
                 .answer::<ExecResult>(200, "The result.")
                 .answer_events::<ExecEvent>("The events of the command.")
@@ -67,7 +64,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .rate(RateClass::Exec)
                 .path::<SatelliteId>("The satellite.")
                 .query::<ExecQuery>()
-                .header(IDEMPOTENCY_KEY, KEY)
+                .key_of_command()
                 .body::<PowerRequest>(json!({ "action": "reboot", "delay_seconds": 60 }))
                 .answer::<ExecResult>(200, "The result.")
                 .errors(ERRORS),
@@ -80,7 +77,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .permission(Permission::SatellitesExec, Reach::Anywhere)
                 .rate(RateClass::Exec)
                 .query::<ExecQuery>()
-                .header(IDEMPOTENCY_KEY, KEY)
+                .key_of_command()
                 .body::<ExecManyRequest>(json!({ "targets": ["tag:web"], "command": "uptime" }))
                 .answer_list::<ExecResult>("The results.")
                 .answer_events::<ExecEvent>("The events of the commands.")

@@ -11,11 +11,11 @@ use hive_core::wire::api::{
 use hive_core::wire::{ErrorCode, GroupId};
 use serde_json::json;
 
-use super::exec::{ERRORS, ExecParams, KEY, run_many};
+use super::exec::{ERRORS, ExecParams, run_many};
 use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, IDEMPOTENCY_KEY, Path, Query};
+use crate::extract::{Body, Path, Query};
 use crate::limits::RateClass;
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
@@ -49,6 +49,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("group_create", "Creates a group")
                 .permission(manage.clone(), Reach::Anywhere)
+                .keeps_answer_about("/data/team_id", Reach::Team)
                 .body::<GroupCreate>(json!({ "name": "web", "query": "production AND web" }))
                 .answer::<GroupDetails>(201, "The group.")
                 .errors([ErrorCode::Conflict, ErrorCode::NotFound, ErrorCode::SatelliteNotFound]),
@@ -88,7 +89,7 @@ pub(super) fn routes() -> Routes<AppState> {
                     "Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.",
                 )
                 .query::<ExecQuery>()
-                .header(IDEMPOTENCY_KEY, KEY)
+                .key_of_command()
                 .body::<ExecGroupRequest>(json!({ "command": "uptime" }))
                 .answer_list::<ExecResult>("The results.")
                 .answer_events::<ExecEvent>("The events of the commands.")

@@ -12,7 +12,7 @@ use super::targets::parse_targets;
 use super::{ApiResult, CreatedResult, ok, paged, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, IDEMPOTENCY_KEY, Path, Query, idempotency_key};
+use crate::extract::{Body, Path, Query, idempotency_key};
 use crate::limits::{CommandTarget, RateClass};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
@@ -39,10 +39,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("job_create", "Starts a job")
                 .permission(Permission::JobsRun, Reach::Anywhere)
                 .rate(RateClass::Exec)
-                .header(
-                    IDEMPOTENCY_KEY,
-                    "A text of the caller's that names the request: the same key gives the same job.",
-                )
+                .key_of_command()
                 .body::<JobCreate>(json!({ "targets": ["tag:web"], "command": "uptime" }))
                 .answer::<Job>(202, "The job, which goes on by itself.")
                 .errors([ErrorCode::SatelliteNotFound, ErrorCode::Conflict]),
@@ -68,7 +65,7 @@ pub(super) fn routes() -> Routes<AppState> {
         .post(
             "/api/v1/jobs/{id}/cancel",
             cancel,
-            of("job_cancel", "Cancels a job", Permission::JobsRun).answer::<Job>(200, "The job."),
+            of("job_cancel", "Cancels a job", Permission::JobsRun).keeps_answer().answer::<Job>(200, "The job."),
         )
 }
 

@@ -65,6 +65,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .description("The satellite connects again by itself.")
                 .permission(Permission::SatellitesManage, Reach::Satellite)
                 .path::<SatelliteId>("The satellite.")
+                .keeps_answer()
                 .answer_done("Its link is closed, if there was one."),
         )
 }

@@ -31,6 +31,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("session_create", "Opens a session on a satellite")
                 .permission(Permission::SessionsOpen, Reach::Anywhere)
+                .keeps_answer_about("/data/satellite_id", Reach::Satellite)
                 .body::<SessionCreate>(
                     json!({ "satellite_id": "sat_01kge3h900e41861050r3gg28a", "cols": 120, "rows": 40 }),
                 )
@@ -80,6 +81,7 @@ fn one(routes: Routes<AppState>) -> Routes<AppState> {
             "/api/v1/sessions/{id}/input",
             input,
             of("session_input", "Types into a session")
+                .keeps_answer()
                 .body::<SessionInput>(json!({ "data": "bHMK" }))
                 .answer_done("All input is written to the terminal.")
                 .errors([ErrorCode::Conflict, ErrorCode::SatelliteOffline]),
@@ -88,6 +90,7 @@ fn one(routes: Routes<AppState>) -> Routes<AppState> {
             "/api/v1/sessions/{id}/resize",
             resize,
             of("session_resize", "Changes the size of a session")
+                .keeps_answer()
                 .body::<ResizeRequest>(json!({ "cols": 120, "rows": 40 }))
                 .answer_done("The size is changed.")
                 .errors([ErrorCode::Conflict, ErrorCode::SatelliteOffline]),

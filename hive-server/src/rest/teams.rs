@@ -29,6 +29,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("team_create", "Creates a team")
                 .permission(Permission::TeamsManage, Reach::Platform)
+                .keeps_answer()
                 .body::<TeamCreate>(json!({ "slug": "web" }))
                 .answer::<Team>(201, "The team.")
                 .errors([ErrorCode::Conflict]),

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("registration_token_create", "Creates a registration token")
                 .permission(Permission::TokensManage, Reach::Anywhere)
+                .keeps_secret(Some("/data/id"))
                 .body::<RegistrationTokenCreate>(json!({ "scope": "global", "description": "web-server-01" }))
                 .answer::<NewRegistrationToken>(201, "The token, which is shown once.")
                 .errors([ErrorCode::NotFound, ErrorCode::SatelliteNotFound]),

@@ -31,6 +31,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create,
             Operation::new("user_create", "Creates a user")
                 .permission(Permission::UsersManage, Reach::Platform)
+                .keeps_secret(Some("/data/user/id"))
                 .body::<UserCreate>(json!({ "username": "anna", "role": "global_user" }))
                 .answer::<NewUser>(201, "The user, with a password that is shown once.")
                 .errors([ErrorCode::Conflict]),
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/users/{id}/password",
             reset_password,
             of("user_password_reset", "Gives a user a new password")
+                .keeps_secret(None)
                 .answer::<NewPassword>(200, "The password, which is shown once."),
         )
 }

@@ -3,11 +3,14 @@
 use std::sync::OnceLock;
 
 use axum::body::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, ServerBuilder};
 
 use super::page;
+
+/// The kind of messages that this version does not know.
+const UNKNOWN_KIND: &str = "unknown";
 
 static DOCUMENT: OnceLock<ApiDocument> = OnceLock::new();
 
@@ -68,6 +71,7 @@ fn complete(mut openapi: OpenApi) -> Value {
         serde_json::to_value(openapi).expect("a document is made of texts, numbers and maps with text keys");
     // After the conversion: in the typed document descriptions lie in two dozen places.
     clean_texts(&mut document);
+    open_kinds(&mut document);
     document
 }
 
@@ -97,6 +101,34 @@ fn clean_texts(value: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// A message of a later version is read as the variant `unknown`, whatever its kind is: that word itself is never sent. The variant
+/// gets the schema of every kind that the others do not have.
+fn open_kinds(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::Array(variants)) = fields.get_mut("oneOf") {
+                let known = variants.iter().filter_map(kind_of).filter(|kind| *kind != UNKNOWN_KIND);
+                let known: Vec<Value> = known.map(Value::from).collect();
+                for variant in variants.iter_mut().filter(|variant| kind_of(variant) == Some(UNKNOWN_KIND)) {
+                    variant["properties"]["type"] = json!({ "type": "string", "not": { "enum": known } });
+                }
+            }
+            fields.values_mut().for_each(open_kinds);
+        }
+        Value::Array(items) => items.iter_mut().for_each(open_kinds),
+        _ => {}
+    }
+}
+
+/// Returns the kind of a variant, which is the only word of its field `type`.
+fn kind_of(variant: &Value) -> Option<&str> {
+    let parts = variant["allOf"].as_array().map_or(std::slice::from_ref(variant), Vec::as_slice);
+    parts.iter().find_map(|part| match part["properties"]["type"]["enum"].as_array()?.as_slice() {
+        [Value::String(kind)] => Some(kind.as_str()),
+        _ => None,
+    })
 }
 
 /// Replaces links of rustdoc by their text: those that begin with a code span.
@@ -186,6 +218,48 @@ mod tests {
         let count = ids.len();
         ids.dedup();
         assert_eq!(ids.len(), count, "{ids:?}");
+    }
+
+    /// POSTs that take no idempotency key, with the reason.
+    const POSTS_WITHOUT_KEY: [(&str, &str); 3] = [
+        ("auth_login", "nobody is known yet whose key it could be"),
+        ("satellite_register", "a registration token is used once, and a repetition is told by the satellite's key"),
+        ("satellite_heartbeat", "a repetition is the same report"),
+    ];
+
+    #[tokio::test]
+    async fn every_post_of_the_openapi_document_takes_an_idempotency_key_or_says_why_not() {
+        let document = document().await;
+        let mut without = Vec::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            let Some(post) = item.get("post") else { continue };
+            let id = post["operationId"].as_str().unwrap();
+            let parameters = post["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let header = parameters.iter().find(|parameter| parameter["name"] == "Idempotency-Key");
+            assert_eq!(header.is_some(), post["x-idempotency-key"].is_string(), "{id}");
+            match header {
+                Some(header) => {
+                    assert_eq!((&header["in"], &header["required"]), (&json!("header"), &json!(false)), "{id}");
+                    assert!(post["responses"]["409"]["headers"]["Retry-After"].is_object(), "{id}");
+                }
+                None => without.push(id),
+            }
+        }
+        without.sort_unstable();
+        let mut listed = POSTS_WITHOUT_KEY.map(|(id, _)| id);
+        listed.sort_unstable();
+        assert_eq!(without, listed);
+    }
+
+    #[test]
+    fn a_message_of_a_later_version_is_of_any_other_kind() {
+        let kind = |word: &str| json!({ "properties": { "type": { "enum": [word] } }, "required": ["type"] });
+        let mut document =
+            json!({ "oneOf": [kind("input"), { "allOf": [{ "$ref": "x" }, kind("resize")] }, kind("unknown")] });
+        open_kinds(&mut document);
+        let other = json!({ "type": "string", "not": { "enum": ["input", "resize"] } });
+        assert_eq!(document["oneOf"][2]["properties"]["type"], other);
+        assert_eq!(document["oneOf"][0], kind("input"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, ObjectBuilder, Schema,
 use utoipa::openapi::{Content, Ref, RefOr, Response};
 
 use super::error_format::{Schemas, add_schema};
+use super::idempotency::KeyUse;
 use super::{Access, ErrorFormat, Reach};
 
 const JSON: &str = "application/json";
@@ -117,6 +118,7 @@ pub(super) struct RequestInput {
     pub(super) is_checked: bool,
     pub(super) has_body: bool,
     pub(super) is_socket: bool,
+    pub(super) key: KeyUse,
 }
 
 /// Returns one answer for each status. Answers of the same status have several media types; what an operation says of a status counts
@@ -155,6 +157,9 @@ pub(super) fn error_answers(
     if input.has_body {
         codes.push(ErrorCode::PayloadTooLarge);
     }
+    if input.key != KeyUse::Ignored {
+        codes.push(ErrorCode::Conflict);
+    }
     codes.extend(more);
     codes.extend([ErrorCode::Internal, ErrorCode::Unavailable]);
     let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
@@ -168,7 +173,9 @@ pub(super) fn error_answers(
     let error = (format.schema)(schemas);
     let answer = |status, text: &str| {
         let answer = AnswerDoc::of(text, JSON, Some(Ref::from_schema_name(&error).into()));
-        (status, if matches!(status, 429 | 503) { answer.with_retry_after() } else { answer })
+        // 409 too: the first call with the same key may still run.
+        let may_be_repeated = matches!(status, 429 | 503) || status == 409 && input.key != KeyUse::Ignored;
+        (status, if may_be_repeated { answer.with_retry_after() } else { answer })
     };
     let mut answers: Vec<_> = by_status.into_iter().map(|(status, words)| answer(status, &words.join(", "))).collect();
     if input.is_socket {

@@ -7,6 +7,7 @@ use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::Response;
+use hive_core::access::Permission;
 use hive_core::{ActingHive, Error, Hive};
 use utoipa::openapi::HttpMethod;
 
@@ -54,14 +55,28 @@ impl RouteGuard {
         Err(Error::invalid(unknown.chars().take(MAX_NAME).collect::<String>(), rule))
     }
 
+    /// Returns the permission to call, where one is needed.
+    pub(super) fn permission(&self) -> Option<&Permission> {
+        match &self.access {
+            Access::Permission(permission, _) => Some(permission),
+            _ => None,
+        }
+    }
+
+    /// Returns the object in the path, as text.
+    pub(super) fn object_of_path<'p>(&self, uri: &'p Uri) -> Option<&'p str> {
+        first_parameter(self.path, uri.path())
+    }
+
     /// Checks whether the caller may do this at all, to the object in the path if there is one.
-    async fn check_access(&self, hive: &ActingHive, uri: &Uri) -> Result<(), Error> {
+    pub(super) async fn check_access(&self, hive: &ActingHive, uri: &Uri) -> Result<(), Error> {
         let Access::Permission(permission, reach) = &self.access else { return Ok(()) };
-        let id = first_parameter(self.path, uri.path()).unwrap_or_default();
+        let id = self.object_of_path(uri).unwrap_or_default();
         hive.check_access(permission, reach.object(id)).await
     }
 
-    fn refuse(&self, error: impl Into<HttpError>) -> Response {
+    /// Answers with an error, in the format of the area.
+    pub(super) fn refuse(&self, error: impl Into<HttpError>) -> Response {
         (self.errors.respond)(error.into())
     }
 }

@@ -20,6 +20,7 @@ use super::access::ACCESS_EXTENSION;
 use super::answers::{AnswerDoc, RequestInput, error_answers, merge_answers};
 use super::error_format::{Schemas, add_schema};
 use super::guard::STRICT_PATHS;
+use super::idempotency::{KEY_EXTENSION, KeyUse};
 use super::{Access, ErrorFormat, Reach};
 use crate::limits::RateClass;
 
@@ -45,6 +46,7 @@ pub(crate) struct Operation {
     query: Vec<Parameter>,
     query_names: Vec<&'static str>,
     headers: Vec<Parameter>,
+    key: KeyUse,
     body: Option<RequestBody>,
     limits: RequestLimits,
     answers: Vec<(u16, AnswerDoc)>,
@@ -65,6 +67,7 @@ impl Operation {
             query: Vec::new(),
             query_names: Vec::new(),
             headers: Vec::new(),
+            key: KeyUse::Ignored,
             body: None,
             limits: RequestLimits::default(),
             answers: Vec::new(),
@@ -126,6 +129,32 @@ impl Operation {
     /// Adds a header that may be sent.
     pub(crate) fn header(mut self, name: &str, description: &str) -> Self {
         self.headers.push(parameter(name, ParameterIn::Header, Some(description.into()), false, String::schema()));
+        self
+    }
+
+    /// Takes an `Idempotency-Key`, which the handler gives to the hive: the same key gives the same command or job.
+    pub(crate) fn key_of_command(mut self) -> Self {
+        self.key = KeyUse::Command;
+        self
+    }
+
+    /// Takes an `Idempotency-Key`. Its answer is kept, and given again to callers who may still make the call by its path.
+    pub(crate) fn keeps_answer(mut self) -> Self {
+        self.key = KeyUse::Answer { object: None };
+        self
+    }
+
+    /// Like [`keeps_answer`](Self::keeps_answer), where the path does not name the object of the call: the answer has its id at this
+    /// JSON pointer.
+    pub(crate) fn keeps_answer_about(mut self, pointer: &'static str, reach: Reach) -> Self {
+        self.key = KeyUse::Answer { object: Some((pointer, reach)) };
+        self
+    }
+
+    /// Takes an `Idempotency-Key`. Its answer has a secret, which is shown once. The id of what was made is at this JSON pointer, or
+    /// in the path.
+    pub(crate) fn keeps_secret(mut self, id: Option<&'static str>) -> Self {
+        self.key = KeyUse::Secret { id };
         self
     }
 
@@ -239,6 +268,14 @@ impl Operation {
         &self.access
     }
 
+    pub(super) fn id(&self) -> &'static str {
+        self.id
+    }
+
+    pub(super) fn key_use(&self) -> KeyUse {
+        self.key
+    }
+
     pub(super) fn query_names(&self) -> Vec<&'static str> {
         self.query_names.clone()
     }
@@ -277,6 +314,7 @@ impl Operation {
             is_checked: path.starts_with(STRICT_PATHS) || !self.path.is_empty() || self.body.is_some(),
             has_body: self.body.is_some(),
             is_socket: self.is_socket,
+            key: self.key,
         };
         let errors = error_answers(&self.access, input, self.errors, format, &mut self.schemas);
         let answers = merge_answers(self.answers, errors);
@@ -289,6 +327,11 @@ impl Operation {
             Some(bytes) => extensions.add("x-max-body-bytes", json!(bytes)),
             None => extensions,
         };
+        let extensions = match self.key.as_str() {
+            Some(word) => extensions.add(KEY_EXTENSION, json!(word)),
+            None => extensions,
+        };
+        self.headers.extend(self.key.parameter());
         let parameters = [self.path, self.query, self.headers].concat();
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))

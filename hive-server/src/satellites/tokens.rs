@@ -34,6 +34,7 @@ pub(super) fn routes() -> Routes<AppState> {
             create_global,
             Operation::new("global_token_create", "Creates a registration token of the whole hive")
                 .permission(Permission::TokensManage, Reach::Platform)
+                .keeps_secret(Some("/id"))
                 .body::<CreateTokenBody>(json!({ "description": "web-server-01" }))
                 .answer_beside_success::<NewRegistrationToken>("The token, which is shown once.")
                 .errors([ErrorCode::SatelliteNotFound]),
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/teams/{team_id}/satellites/registration-tokens",
             create_for_team,
             of_team("team_token_create", "Creates a registration token of a team")
+                .keeps_secret(Some("/id"))
                 .body::<CreateTokenBody>(json!({ "description": "web-server-01" }))
                 .answer_beside_success::<NewRegistrationToken>("The token, which is shown once.")
                 .errors([ErrorCode::SatelliteNotFound]),
@@ -78,12 +80,15 @@ pub(super) struct CreateTokenBody {
     /// Its life; global 1 (at most 24), team 24 (at most 72) unless given.
     expires_in_hours: Option<u32>,
     /// What it is for.
+    #[schema(max_length = 255)]
     description: Option<String>,
     /// The satellite that it replaces.
     for_satellite: Option<SatelliteId>,
     /// Labels that a new satellite gets.
+    #[schema(schema_with = hive_core::wire::schema::labels)]
     tags: Vec<String>,
     /// Patterns of labels that a new satellite may claim.
+    #[schema(schema_with = hive_core::wire::schema::labels)]
     allowed_tags: Vec<String>,
 }
 
