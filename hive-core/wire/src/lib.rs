@@ -13,7 +13,7 @@
 //! - [`escape`] makes text from elsewhere harmless where it is shown;
 //! - [`satellite_api`] holds the bodies satellites exchange over plain HTTPS;
 //! - [`agent`] holds the control messages of the link between server and satellite;
-//! - [`session`] holds the messages between a server and whoever looks at a terminal;
+//! - [`session`] holds the messages between a server and whoever looks at a terminal, [`ui`] those of the UI socket;
 //! - [`frame`] is the binary envelope of the data on that link, [`stream`] the state machines that send and receive
 //!   one stream of it: credit, offsets, resume and priority;
 //! - `schema` (feature `openapi`) has the schemas of types that serde reads by code of their own; the others derive theirs;
@@ -48,6 +48,7 @@ pub mod stream;
 pub mod tag_query;
 mod terminal;
 pub mod time;
+pub mod ui;
 
 pub use code::ErrorCode;
 pub use group_name::{GroupName, InvalidGroupName};

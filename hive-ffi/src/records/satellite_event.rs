@@ -68,7 +68,7 @@ impl SatelliteEvent {
     /// Converts an event; none for a kind that this version does not know.
     pub(crate) fn from_wire(event: api::SatelliteEvent) -> Option<Self> {
         match event {
-            api::SatelliteEvent::Online { seq, id, name } => {
+            api::SatelliteEvent::Online { seq, id, name, .. } => {
                 Some(Self::Online { seq, id: id.to_string(), name: name.to_string() })
             }
             api::SatelliteEvent::Offline { seq, id, last_seen } => {

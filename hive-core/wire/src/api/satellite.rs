@@ -157,6 +157,9 @@ pub enum SatelliteEvent {
         id: SatelliteId,
         /// Its name.
         name: SatelliteName,
+        /// The machine, as the satellite reports it. Servers of earlier versions do not send it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        system: Option<Box<SystemInfo>>,
     },
     /// The satellite is offline.
     #[serde(rename = "satellite:offline")]

@@ -193,7 +193,9 @@ fn satellites_over_rest() {
     let id = SatelliteId::new(SEED);
     let name: SatelliteName = "web-server-01".try_into().unwrap();
     let other_name = name.clone();
-    golden.check("event_online", &api::SatelliteEvent::Online { seq: 1, id, name });
+    let system = Some(Box::new(system()));
+    golden.check("event_online", &api::SatelliteEvent::Online { seq: 1, id, name: name.clone(), system });
+    golden.check("event_online_of_earlier", &api::SatelliteEvent::Online { seq: 1, id, name, system: None });
     let last_seen = Some(now());
     golden.check("event_offline", &api::SatelliteEvent::Offline { seq: 2, id, last_seen });
     let changes = [("tags".into(), serde_json::json!(["web"]))].into();

@@ -26,7 +26,7 @@ fn page() -> String {
 }
 
 /// The lines of all blocks of this kind.
-fn examples(page: &str, kind: &str) -> Vec<String> {
+pub(super) fn examples(page: &str, kind: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut is_inside = false;
     for line in page.lines() {
@@ -41,7 +41,7 @@ fn examples(page: &str, kind: &str) -> Vec<String> {
 }
 
 /// Reads an example, writes it again, and finds in it all that stands in the page.
-fn check<T: Serialize + DeserializeOwned>(line: &str) -> Value {
+pub(super) fn check<T: Serialize + DeserializeOwned>(line: &str) -> Value {
     let read: T = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let (said, written) = (serde_json::from_str::<Value>(line).unwrap(), serde_json::to_value(&read).unwrap());
     for (field, value) in said.as_object().unwrap() {

@@ -12,6 +12,7 @@ mod identity;
 mod link;
 mod registration;
 mod session;
+mod ui;
 
 use std::collections::BTreeSet;
 use std::fs;

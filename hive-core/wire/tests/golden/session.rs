@@ -8,7 +8,7 @@ use super::{Golden, SEED, api_error, error, now, session};
 
 const SIZE: Size = Size { cols: 120, rows: 40 };
 
-fn open() -> api::Session {
+pub(super) fn open() -> api::Session {
     api::Session {
         id: session(),
         satellite_id: SatelliteId::new(SEED),
