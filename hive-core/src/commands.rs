@@ -20,6 +20,7 @@ mod lookup;
 mod open_jobs;
 mod overdue;
 pub(crate) mod payload;
+mod progress;
 pub(crate) mod queue;
 pub(crate) mod redaction;
 mod reports;
@@ -41,6 +42,7 @@ use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, JobId};
 
 use crate::context::ServiceContext;
+use crate::events::Events;
 use crate::identity::auth_failures::AuthFailures;
 use crate::keys::Keys;
 use crate::links::Links;
@@ -60,6 +62,7 @@ pub(crate) struct Commands {
     satellite_store: Arc<dyn SatelliteStore>,
     audit: Arc<dyn AuditStore>,
     keys: Arc<Keys>,
+    events: Arc<Events>,
     auth_failures: Arc<AuthFailures>,
     /// Which satellites are online.
     presence: Arc<Links>,
@@ -96,6 +99,7 @@ impl Commands {
     pub(crate) fn new(
         store: &Arc<dyn Store>,
         keys: Arc<Keys>,
+        events: Arc<Events>,
         auth_failures: Arc<AuthFailures>,
         presence: Arc<Links>,
         context: ServiceContext,
@@ -107,6 +111,7 @@ impl Commands {
             satellite_store: store.clone(),
             audit: store.clone(),
             keys,
+            events,
             auth_failures,
             presence,
             context,

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
-use hive_wire::{JobId, SatelliteId};
+use hive_wire::{JobId, SatelliteId, TeamId};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::info;
@@ -225,6 +225,8 @@ pub(crate) struct JobDriver {
     is_dirty: AtomicBool,
     /// How long after its hand-over a command may start.
     expires_in: Duration,
+    /// The teams of its satellites, each once.
+    teams: Arc<[Option<TeamId>]>,
 }
 
 /// How many transitions of a job's targets there are. It counts its own changes, so that each wakes the followers.
@@ -267,6 +269,7 @@ impl JobDriver {
             cursor: watch::Sender::new(cursor),
             is_dirty: AtomicBool::new(false),
             expires_in,
+            teams: row.teams.as_slice().into(),
         })
     }
 
@@ -296,6 +299,11 @@ impl JobDriver {
 
     pub(crate) fn follow(&self) -> watch::Receiver<JobEventCursor> {
         self.cursor.subscribe()
+    }
+
+    /// Returns the number of changes of the plan.
+    fn changes(&self) -> u64 {
+        self.cursor.borrow().changes
     }
 
     pub(crate) fn counts(&self) -> JobCounts {

@@ -67,7 +67,8 @@ impl LinkHandler {
         link: Arc<dyn AgentLink>,
     ) -> Result<AttachedSatellite> {
         let (listed, capacity) = (handshake.sessions.clone(), handshake.capacity);
-        let AcceptedLink { handle, name, team_id } = self.satellites.accept_link(identity, handshake, link).await?;
+        let AcceptedLink { handle, name, team_id, system } =
+            self.satellites.accept_link(identity, handshake, link).await?;
         let link = self.commands.open_link(handle, capacity);
         // From here on the drop of `attached` removes the link, whatever fails.
         let attached = AttachedSatellite {
@@ -78,7 +79,8 @@ impl LinkHandler {
             reports: Arc::default(),
         };
         let id = link.satellite();
-        self.events.publish(id, |seq| SatelliteEvent::Online { seq, id, name });
+        let system = Some(Box::new(system));
+        self.events.publish(id, |seq| SatelliteEvent::Online { seq, id, name, system });
         self.sessions.start_resuming(link.handle.clone(), listed);
         self.commands.start_delivery(link);
         Ok(attached)

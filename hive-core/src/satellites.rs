@@ -19,6 +19,7 @@ mod taken_names;
 mod takeover;
 mod targets;
 mod view;
+mod visible;
 
 use std::sync::{Arc, Weak};
 

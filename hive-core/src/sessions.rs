@@ -35,6 +35,7 @@ use hive_wire::{SatelliteId, SessionId};
 use tokio::time::Instant;
 
 use crate::context::ServiceContext;
+use crate::events::Events;
 use crate::grants::AccessGrants;
 use crate::identity::auth_failures::AuthFailures;
 use crate::keys::Keys;
@@ -59,6 +60,7 @@ pub(crate) struct Sessions {
     audit: Arc<dyn AuditStore>,
     keys: Arc<Keys>,
     grants: Arc<AccessGrants>,
+    events: Arc<Events>,
     auth_failures: Arc<AuthFailures>,
     links: Arc<Links>,
     context: ServiceContext,
@@ -100,6 +102,7 @@ impl Sessions {
         store: &Arc<dyn Store>,
         keys: Arc<Keys>,
         grants: Arc<AccessGrants>,
+        events: Arc<Events>,
         auth_failures: Arc<AuthFailures>,
         links: Arc<Links>,
         context: ServiceContext,
@@ -110,6 +113,7 @@ impl Sessions {
             audit: store.clone(),
             keys,
             grants,
+            events,
             auth_failures,
             links,
             context,

@@ -199,7 +199,7 @@ impl Telemetry {
 }
 
 /// Replaces numbers that JSON cannot store. A number of a satellite can be too large for its type.
-fn finite(mut metrics: Metrics) -> Metrics {
+pub(crate) fn finite(mut metrics: Metrics) -> Metrics {
     let percents = [&mut metrics.cpu_percent, &mut metrics.memory_percent, &mut metrics.disk_percent];
     percents.into_iter().filter(|number| !number.is_finite()).for_each(|number| *number = 0.0);
     metrics.load_average.iter_mut().filter(|number| !number.is_finite()).for_each(|number| *number = 0.0);

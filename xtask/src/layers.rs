@@ -8,7 +8,7 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 18] = [
+const SERVICES: [&str; 19] = [
     "context",
     "answers",
     "grants",
@@ -24,6 +24,7 @@ const SERVICES: [&str; 18] = [
     "exec",
     "sessions",
     "link_handler",
+    "live",
     "housekeeping",
     "retention",
     "hive",

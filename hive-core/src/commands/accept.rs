@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hive_wire::agent::Received;
+use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, JobId, SatelliteId, Timestamp};
 use serde_json::json;
 
@@ -115,7 +116,10 @@ impl Commands {
         }
         // One transaction: there is no command without the record of its intent.
         match self.store.command_insert(vec![command], key, record).await {
-            Ok(CommandInsertOutcome::New) => {}
+            Ok(CommandInsertOutcome::New) => {
+                let status = if link.is_some() { CommandStatus::Delivered } else { CommandStatus::Queued };
+                self.report_status(id, &command_meta(principal, row, &work), status, None);
+            }
             // An insert that failed may have been committed all the same. Then the next link finds the command in the
             // store, or the same request again does, by its idempotency key (`take_up`).
             other => {

@@ -134,6 +134,9 @@ impl Commands {
 
     /// Reports to everybody who waits that the store has an end of the command: this one, or one before it.
     fn on_ended(self: &Arc<Self>, id: CommandId, meta: &CommandMeta, outcome: CommandOutcome, is_first: bool) {
+        if is_first {
+            self.report_status(id, meta, outcome.status.clone(), outcome.end.exit_code);
+        }
         match meta.job {
             Some(job) if is_first => {
                 let (status, exit_code) = (outcome.status.clone(), outcome.end.exit_code);

@@ -20,10 +20,9 @@ use crate::{Error, Result};
 impl Commands {
     /// Notes that a command runs. False where the satellite was not given it.
     pub(crate) fn on_start(self: &Arc<Self>, link: &CommandLink, id: CommandId) -> bool {
-        if self.in_flight.meta(id, link.satellite()).is_none() {
-            return false;
-        }
+        let Some(meta) = self.in_flight.meta(id, link.satellite()) else { return false };
         self.note_start(id);
+        self.report_status(id, &meta, CommandStatus::Started, None);
         true
     }
 

@@ -8,6 +8,7 @@ use hive_wire::api::CommandStatus;
 use tracing::{debug, warn};
 
 use super::Commands;
+use super::in_flight::CommandMeta;
 use super::links::CommandLink;
 use super::queue::QueuedCommand;
 use crate::Result;
@@ -64,6 +65,7 @@ impl Commands {
         if let Some(status) = end {
             return self.end_without_satellite(&row, status).await.map(drop);
         }
+        self.report_status(id, &CommandMeta::from(&row), CommandStatus::Queued, None);
         let queued = QueuedCommand::of(&row);
         // The satellite may have another link by now.
         let is_queued = self.links.get(satellite).is_some_and(|link| self.enqueue(&link, queued));

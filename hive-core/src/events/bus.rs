@@ -19,11 +19,14 @@ pub(super) struct EventBus {
     /// The last events, without a gap in their numbers.
     kept: VecDeque<Arc<Event>>,
     max_kept: usize,
+    /// Bytes of their JSON.
+    kept_bytes: usize,
+    max_bytes: usize,
 }
 
 /// What a reader gets.
 #[derive(Debug)]
-pub(super) enum EventBatch {
+pub(crate) enum EventBatch {
     /// The next events; none where there are no more.
     Events(Vec<Arc<Event>>),
     /// Events behind the reader's position are gone, or the position is of another epoch. The reader continues from here.
@@ -31,10 +34,11 @@ pub(super) enum EventBatch {
 }
 
 impl EventBus {
-    /// A bus that keeps so many events. A reader that is further behind gets a resync instead of those that are gone.
-    pub(super) fn new(epoch: u64, max_kept: usize) -> Self {
+    /// A bus that keeps so many events, and so many bytes of them. A reader that is further behind gets a resync instead of those
+    /// that are gone.
+    pub(super) fn new(epoch: u64, max_kept: usize, max_bytes: usize) -> Self {
         // The epoch 0 is that of `EventCursor::UNKNOWN`.
-        Self { epoch: epoch.max(1), last_seq: 0, kept: VecDeque::new(), max_kept }
+        Self { epoch: epoch.max(1), last_seq: 0, kept: VecDeque::new(), max_kept, kept_bytes: 0, max_bytes }
     }
 
     /// Returns the position behind the last event.
@@ -52,10 +56,13 @@ impl EventBus {
         // Under the lock of the hub: the number and the place in the queue are one step.
         self.last_seq += 1;
         let published = Arc::new(PublishedEvent::new(self.cursor(), event(self.last_seq)));
-        if self.kept.len() == self.max_kept {
-            self.kept.pop_front();
-        }
+        self.kept_bytes += published.json().len();
         self.kept.push_back(Arc::new(Event { published, subject, moved_to }));
+        // The newest one stays however long it is: readers that keep up get every event.
+        while self.kept.len() > self.max_kept || (self.kept_bytes > self.max_bytes && self.kept.len() > 1) {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.kept_bytes -= oldest.published.json().len();
+        }
     }
 
     /// Returns what comes behind a position, and moves the position behind it.
@@ -102,7 +109,7 @@ mod tests {
     }
 
     fn bus_of(count: u64) -> EventBus {
-        let mut bus = EventBus::new(EPOCH, KEPT as usize);
+        let mut bus = EventBus::new(EPOCH, KEPT as usize, usize::MAX);
         publish(&mut bus, count);
         bus
     }
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_new_bus_has_an_epoch_and_no_events() {
-        let bus = EventBus::new(0, 1);
+        let bus = EventBus::new(0, 1, usize::MAX);
         assert_ne!(bus.cursor().epoch, EventCursor::UNKNOWN.epoch);
         assert_eq!(read_all(&bus, &mut bus.cursor()), (Vec::new(), 0));
     }
@@ -159,6 +166,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_kept_events_are_bounded_in_bytes_too() {
+        let mut bus = EventBus::new(EPOCH, KEPT as usize, 1000);
+        publish(&mut bus, 1);
+        let len = bus.kept_bytes;
+        publish(&mut bus, KEPT);
+        assert!(bus.kept_bytes <= 1000 && bus.kept_bytes > 1000 - 2 * len, "{}", bus.kept_bytes);
+        assert_eq!(bus.kept.iter().map(|event| event.published.json().len()).sum::<usize>(), bus.kept_bytes);
+        let mut small = EventBus::new(EPOCH, KEPT as usize, 1);
+        publish(&mut small, 3);
+        assert_eq!(small.kept.len(), 1, "the newest one stays");
+    }
+
     proptest! {
         #[test]
         fn a_position_among_the_kept_events_gets_the_rest(before in 0..2 * KEPT, behind in 0..2 * KEPT) {
@@ -173,7 +193,7 @@ mod tests {
 
         #[test]
         fn a_reader_misses_only_what_a_resync_reports(steps in vec((0..KEPT, 0..4_usize), 1..8)) {
-            let mut bus = EventBus::new(EPOCH, KEPT as usize);
+            let mut bus = EventBus::new(EPOCH, KEPT as usize, usize::MAX);
             let mut position = bus.cursor();
             let mut expected = 1;
             for (published, batches) in steps {

@@ -92,7 +92,7 @@ impl EventSubject {
         Self { satellite, team: None, tags: Arc::default() }
     }
 
-    fn scope(&self) -> ResourceScope<'_> {
+    pub(super) fn scope(&self) -> ResourceScope<'_> {
         ResourceScope::Satellite { team: self.team, tags: &self.tags }
     }
 }
@@ -105,10 +105,10 @@ impl From<&SatelliteRow> for EventSubject {
 
 /// An event on the bus.
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) published: Arc<PublishedEvent>,
+pub(crate) struct Event {
+    pub(crate) published: Arc<PublishedEvent>,
     /// The satellite as it was when the event was published.
-    pub(super) subject: EventSubject,
+    pub(crate) subject: EventSubject,
     /// What the satellite has become, where the event is for those who lose sight of it.
     pub(super) moved_to: Option<EventSubject>,
 }

@@ -27,6 +27,11 @@ impl Subjects {
         self.noted.get(&satellite).cloned().unwrap_or_else(|| EventSubject::unknown(satellite))
     }
 
+    /// Whether a satellite was noted, and not forgotten since.
+    pub(super) fn contains(&self, satellite: SatelliteId) -> bool {
+        self.noted.contains_key(&satellite)
+    }
+
     /// Forgets a satellite.
     pub(super) fn remove(&mut self, satellite: SatelliteId) -> Option<EventSubject> {
         self.noted.remove(&satellite)

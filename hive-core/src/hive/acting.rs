@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hive_wire::api::{ApiKeyCreate, NewApiKey, TeamMember};
+use hive_wire::ui::InitialSatellites;
 use hive_wire::{SatelliteId, Timestamp};
 
 use super::Hive;
@@ -10,6 +11,7 @@ use crate::access::{Permission, Principal, ResourceScope, Role};
 use crate::answers::{ClaimedCall, KeyedCall};
 use crate::authorization::authorize_action;
 use crate::handle::ServiceHandle;
+use crate::live::LiveFeed;
 use crate::satellites::SatelliteHeartbeat;
 use crate::{
     AuditLogger, CommandRouter, DeviceRegistry, GroupManager, HiveApi, Identity, JobManager, Result, SessionManager,
@@ -83,6 +85,15 @@ impl ActingHive {
         authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
         let identity = &self.hive.services().identity;
         identity.create_api_key(&self.principal, identity.find_user(username).await?.id, key).await
+    }
+
+    /// Opens the stream of what the caller may see: the satellites first unless `initial` is none, then what changes of them, of
+    /// sessions, commands and jobs.
+    ///
+    /// # Errors
+    /// `AuthInvalid` where the credential is refused by now, `Unavailable` where the satellites cannot be read.
+    pub async fn live_feed(&self, initial: InitialSatellites) -> Result<LiveFeed> {
+        self.hive.services().live.open(&self.principal, initial).await
     }
 
     /// Returns the last heartbeat of a satellite; `None` if there was none, or the telemetry was lost.

@@ -25,6 +25,7 @@ use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::link_handler::LinkHandler;
 use crate::links::Links;
+use crate::live::Live;
 use crate::retention::Retention;
 use crate::satellites::{SatelliteObserver, Satellites};
 use crate::sessions::{Sessions, tick_interval};
@@ -54,6 +55,7 @@ pub(crate) struct Services {
     pub(crate) exec: Arc<Exec>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) link_handler: Arc<LinkHandler>,
+    pub(crate) live: Arc<Live>,
     pub(crate) retention: Arc<Retention>,
 }
 
@@ -108,7 +110,8 @@ impl Services {
             context.clone(),
         ));
         let groups = Arc::new(Groups::new(&store, identity.clone(), satellites.clone(), context.clone()));
-        let commands = Commands::new(&store, keys.clone(), auth_failures.clone(), links.clone(), context.clone());
+        let commands =
+            Commands::new(&store, keys.clone(), events.clone(), auth_failures.clone(), links.clone(), context.clone());
         let commands = Arc::new(commands);
         let jobs = Arc::new(Jobs::new(
             &store,
@@ -121,17 +124,25 @@ impl Services {
         ));
         let exec = Exec::new(&store, grants.clone(), satellites.clone(), commands.clone(), jobs.clone());
         let exec = Arc::new(exec);
-        let sessions =
-            Sessions::new(&store, keys, grants.clone(), auth_failures.clone(), links.clone(), context.clone());
+        let sessions = Sessions::new(
+            &store,
+            keys,
+            grants.clone(),
+            events.clone(),
+            auth_failures.clone(),
+            links.clone(),
+            context.clone(),
+        );
         let sessions = Arc::new(sessions);
         let link_handler = Arc::new(LinkHandler::new(
-            events,
+            events.clone(),
             links.clone(),
             satellites.clone(),
             commands.clone(),
             sessions.clone(),
             context.clone(),
         ));
+        let live = Live::new(events, satellites.clone(), grants.clone(), context.clone());
         let retention = Arc::new(Retention::new(store.clone(), audit.clone(), context.clone()));
         let services = Self {
             context,
@@ -151,6 +162,7 @@ impl Services {
             exec,
             sessions,
             link_handler,
+            live: Arc::new(live),
             retention,
         };
         // Connected before anything runs, so that no event is missed.

@@ -30,6 +30,34 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a job of which nothing is reported compares itself with the store.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The shortest time between two reports of a job's progress: counting the targets of a large job costs as much as a step of it.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// When the progress of a job is reported to those who follow the hive.
+struct ProgressReports {
+    /// The changes of the plan that were reported.
+    reported: Option<u64>,
+    not_before: Instant,
+}
+
+impl ProgressReports {
+    fn new(now: Instant) -> Self {
+        Self { reported: None, not_before: now }
+    }
+
+    fn is_due(&self, changes: u64, now: Instant) -> bool {
+        self.reported != Some(changes) && now >= self.not_before
+    }
+
+    fn on_report(&mut self, changes: u64, now: Instant) {
+        (self.reported, self.not_before) = (Some(changes), now + PROGRESS_INTERVAL);
+    }
+
+    fn wakes_at(&self, changes: u64) -> Option<Instant> {
+        (self.reported != Some(changes)).then_some(self.not_before)
+    }
+}
+
 impl Jobs {
     /// Starts a job's task. It ends with the job, or with the hive: then the next start goes on with the job.
     pub(super) fn drive(self: &Arc<Self>, job: Arc<JobDriver>) {
@@ -45,6 +73,7 @@ impl Jobs {
     }
 
     async fn run(self: &Arc<Self>, job: &JobDriver) {
+        let mut progress = ProgressReports::new(Instant::now());
         loop {
             match self.step(job).await {
                 Ok(true) => return,
@@ -57,13 +86,24 @@ impl Jobs {
                 }
             }
             let now = Instant::now();
-            let wakes_at = job.plan().wakes_at(now);
+            if progress.is_due(job.changes(), now) {
+                progress.on_report(job.changes(), now);
+                self.report_progress(job);
+            }
+            let reports_at = progress.wakes_at(job.changes());
+            let wakes_at = job.plan().wakes_at(now).into_iter().chain(reports_at).min();
             tokio::select! {
                 () = job.wake.notified() => {}
                 () = sleep_until(wakes_at.unwrap_or(now)), if wakes_at.is_some() => {}
                 () = sleep(COMPARE_INTERVAL) => job.mark_dirty(),
             }
         }
+    }
+
+    /// Reports to those who follow the hive how far a job is.
+    fn report_progress(&self, job: &JobDriver) {
+        let status = if job.plan().is_stopped() { JobStatus::Cancelling } else { JobStatus::Running };
+        self.commands.events().note_job(job.id, job.teams.clone(), status, job.counts());
     }
 
     /// Does what is to be done now; true where the job has ended.
@@ -186,7 +226,9 @@ impl Jobs {
         let status = final_status(&row, &row.counts);
         let end = JobEnd { status: status.clone(), counts: row.counts.clone(), finished_at: self.context.now() };
         let record = self.outcome_record(&row, &end);
+        let counts = end.counts.clone();
         if self.store.job_finish(job.id, end, record).await? {
+            self.commands.events().note_job(job.id, job.teams.clone(), status.clone(), counts);
             info!(job.id = %job.id, job.status = status.as_str(), "job ended");
             return Ok(true);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::agent::{Handshake, HandshakeAck, PROTOCOL_VERSION, ToAgent};
+use hive_wire::agent::{Handshake, HandshakeAck, PROTOCOL_VERSION, SystemInfo, ToAgent};
 use hive_wire::api::{AuditResult, SatelliteEvent};
 use hive_wire::{SatelliteId, SatelliteName, TeamId};
 use serde_json::json;
@@ -29,6 +29,8 @@ pub(crate) struct AcceptedLink {
     pub(crate) handle: LinkHandle,
     pub(crate) name: SatelliteName,
     pub(crate) team_id: Option<TeamId>,
+    /// The machine, as the satellite reports it.
+    pub(crate) system: SystemInfo,
 }
 
 impl Satellites {
@@ -62,15 +64,15 @@ impl Satellites {
         self.check_generation(&identity).await?;
         self.activate(&row).await?;
         let journal_id: Arc<str> = self.store_journal(&row, &presented, seen.as_ref()).await?.into();
-        let (system, agent_version) = (Some(cut_system_info(handshake.system)), Some(cut(handshake.version)));
-        self.note_description(SatelliteDescription { id, system, agent_version });
+        let (system, agent_version) = (cut_system_info(handshake.system), Some(cut(handshake.version)));
+        self.note_description(SatelliteDescription { id, system: Some(system.clone()), agent_version });
         self.note_heartbeat(id, row.team_id, None);
         // Before the link is known to others: no message may overtake the answer.
         link.send(Outgoing::from(ToAgent::HandshakeAck(Box::new(self.acceptance())))).ok();
         // None where it was closed meanwhile: its key was replaced, or the satellite removed.
         let handle = joining.admit(journal_id, presented.start_id.map(Into::into)).ok_or(Error::AuthInvalid)?;
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
-        Ok(AcceptedLink { handle, name: row.name, team_id: row.team_id })
+        Ok(AcceptedLink { handle, name: row.name, team_id: row.team_id, system })
     }
 
     /// Reads the row of a satellite that is about to have events of its link.

@@ -3,12 +3,14 @@
 use hive_wire::agent::Metrics;
 use hive_wire::api::SatelliteStatus;
 use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse};
+use hive_wire::ui::SatelliteMetrics;
 use hive_wire::{SatelliteId, TeamId, Timestamp};
 use serde_json::json;
 
 use super::Satellites;
 use crate::access::{Permission, Principal, SatelliteIdentity, visible_scope};
 use crate::store::{HeartbeatRow, SatelliteDescription, SatelliteRow};
+use crate::telemetry::finite;
 use crate::{Error, Result};
 
 /// Characters of the version that a heartbeat over HTTPS reports.
@@ -61,7 +63,11 @@ impl Satellites {
 
     /// Notes a heartbeat of a satellite in this team, with what it reports of its machine.
     pub(crate) fn note_heartbeat(&self, id: SatelliteId, team_id: Option<TeamId>, metrics: Option<Metrics>) {
-        self.telemetry.note(HeartbeatRow { satellite_id: id, team_id, at: self.context.now(), metrics });
+        let (at, metrics) = (self.context.now(), metrics.map(finite));
+        if let Some(metrics) = metrics.clone() {
+            self.events.note_metrics(team_id, SatelliteMetrics { id, at, metrics });
+        }
+        self.telemetry.note(HeartbeatRow { satellite_id: id, team_id, at, metrics });
     }
 
     /// Returns whether a satellite may have a link to some server now, or had one a moment ago.

@@ -155,7 +155,7 @@ impl Satellites {
     }
 
     /// Returns those of these satellites that match, by name.
-    async fn rows_of(&self, query: &SatelliteQuery, ids: Vec<SatelliteId>) -> Result<Vec<SatelliteRow>> {
+    pub(super) async fn rows_of(&self, query: &SatelliteQuery, ids: Vec<SatelliteId>) -> Result<Vec<SatelliteRow>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }

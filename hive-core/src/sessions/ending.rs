@@ -31,6 +31,9 @@ impl Sessions {
         let record = self.ended_record(row, &end, output);
         // The store decides between concurrent ends, such as an exit and a removal. It is also what a restart reads.
         let is_first = self.store.session_end(row.id, end.clone(), self.context.now(), record).await?;
+        if is_first {
+            self.report_ended(row, &end);
+        }
         let Some(live) = live else { return Ok(()) };
         // Viewers see the end that is stored, also where another one was reported first.
         let stored = if is_first { None } else { self.store.session_get(row.id).await?.and_then(|row| row.end) };
@@ -73,6 +76,7 @@ impl Sessions {
         }
         self.ask_to_end(&row);
         live.end(self.now(), end.clone());
+        self.report_ended(&row, &end);
         // After the end, unlike elsewhere: the store has ended it already, and viewers must not go on if no record is written.
         let record = self.ended_record(&row, &end, live.output());
         self.audit.audit_append(record).await?;

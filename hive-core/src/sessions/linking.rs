@@ -97,6 +97,7 @@ impl Sessions {
             row.status == SessionStatus::Open || self.store.session_open(row.id, self.opened_record(&row)).await?;
         if is_open {
             session.set_open();
+            self.report_started(&row);
         }
         Ok(is_open)
     }

@@ -1,6 +1,7 @@
 //! The audit records of sessions: who opened, viewed, took over and ended them. They contain no input and no output.
 
 use hive_wire::api::{AuditResult, EndReason, SessionEnd, SessionStatus};
+use hive_wire::ui::UiEvent;
 use serde_json::json;
 
 use super::Sessions;
@@ -16,6 +17,20 @@ pub(super) fn subject(row: &SessionRow) -> Subject {
 }
 
 impl Sessions {
+    /// Reports to those who follow the hive that a session was opened.
+    pub(super) fn report_started(&self, row: &SessionRow) {
+        let SessionRow { id, satellite_id, created_at, .. } = *row;
+        let event = UiEvent::SessionStarted { session_id: id, satellite_id, created_at };
+        self.events.note_session(id, satellite_id, row.team_id, event);
+    }
+
+    /// Reports to those who follow the hive that a session has ended.
+    pub(super) fn report_ended(&self, row: &SessionRow, end: &SessionEnd) {
+        let SessionEnd { reason, exit_code, error } = end.clone();
+        let event = UiEvent::SessionEnded { session_id: row.id, reason, exit_code, error };
+        self.events.note_session(row.id, row.satellite_id, row.team_id, event);
+    }
+
     /// Records that a viewer takes the keyboard from another.
     pub(super) async fn record_take(&self, principal: &Principal, session: &LiveSession) -> Result<()> {
         // The row gives the team, by which readers of the audit log are limited.
