@@ -2,7 +2,7 @@
 //!
 //! - [`FakeSatellite`] is what a hive talks to, over a WebSocket or any other link;
 //! - [`FakeHive`] is what agents and command lines call;
-//! - [`Rest`] calls a server over HTTP;
+//! - [`Rest`] calls a server over HTTP, [`UiClient`] holds the UI socket of one;
 //! - [`until`] waits for a condition: nothing here waits for a time.
 //!
 //! This crate knows the messages of hive-wire and nothing of a hive or an agent. The unit tests of hive-core can therefore use
@@ -15,10 +15,12 @@ pub mod hive;
 mod message;
 mod rest;
 pub mod satellite;
+mod ui;
 mod wait;
 
 pub use hive::FakeHive;
 pub use message::{FromHive, FromSatellite};
 pub use rest::{Answer, Call, Rest, StreamedEvents};
 pub use satellite::FakeSatellite;
+pub use ui::{ClosedByServer, UiClient};
 pub use wait::{PATIENCE, until, until_some};

@@ -52,7 +52,7 @@ pub use disk::{FailingDisk, HangingDisk, SmallDisk};
 pub use faults::{FaultProxy, Toward, Upgrades};
 pub use future::{Later, LaterProxy};
 pub use hive::{ServerOptions, TestHive};
-pub use hive_test_peers::{Answer, Call, PATIENCE, Rest, StreamedEvents, until, until_some};
+pub use hive_test_peers::{Answer, Call, PATIENCE, Rest, StreamedEvents, UiClient, until, until_some};
 pub use nix::sys::signal::Signal;
 pub use process::Process;
 pub use satellite::{SatelliteOptions, TestSatellite};
