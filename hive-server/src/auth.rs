@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hive_core::hive::{AuthFailureKind, VerifyMode};
 use hive_core::{ActingHive, Error, Hive, Principal};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use crate::error::HttpError;
@@ -121,8 +122,13 @@ impl RequestParts {
         connection.map_or_else(|| self.limiters.connections.deadline(), UnauthenticatedConnection::deadline)
     }
 
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+    async fn authenticate(&self, headers: &HeaderMap, query: Option<QueryToken>) -> Result<Principal, Error> {
         let ip = self.peer.ip();
+        check_single(headers, query.is_some())?;
+        if let Some(QueryToken(token)) = query {
+            // A JWT alone: an API key does not end by itself, and URLs end up in logs.
+            return self.hive.authenticate_jwt(token.expose_secret(), ip).await;
+        }
         if let Some(key) = headers.get(API_KEY) {
             let key = self.record_malformed(AuthFailureKind::ApiKey, key.to_str().map_err(|_| Error::AuthInvalid))?;
             return self.hive.authenticate_api_key(key, ip, self.verify_mode()).await;
@@ -144,6 +150,19 @@ impl RequestParts {
     }
 }
 
+/// A JWT in the query of a request. The guard of a route that takes one puts it into the extensions of the request.
+#[derive(Clone)]
+pub(crate) struct QueryToken(pub(crate) SecretString);
+
+/// Fails where a request has more than one credential: they may be of different callers.
+fn check_single(headers: &HeaderMap, has_query_token: bool) -> Result<(), Error> {
+    let given = [headers.contains_key(API_KEY), headers.contains_key(header::AUTHORIZATION), has_query_token];
+    if given.into_iter().filter(|is_given| *is_given).count() > 1 {
+        return Err(Error::invalid("credential", "a request has one credential: X-API-Key, Authorization or token"));
+    }
+    Ok(())
+}
+
 /// The hive on behalf of the authenticated caller.
 #[derive(Clone)]
 pub(crate) struct Authenticated(pub(crate) ActingHive);
@@ -163,7 +182,8 @@ where
             return Ok(caller);
         }
         let request = RequestParts::from_request_parts(parts, state).await?;
-        let result = request.authenticate(&parts.headers).await;
+        let query = parts.extensions.remove();
+        let result = request.authenticate(&parts.headers, query).await;
         let principal = request.record_auth_result(FailureCost::Key, result)?;
         Ok(Self(request.hive.acting_as(principal)))
     }

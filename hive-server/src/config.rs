@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::origins::Origin;
+
 pub use self::limits::{Limits, RequestRates};
 
 /// Where a server listens, which proxies it trusts, and its limits.
@@ -18,12 +20,19 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may open WebSockets, beside the external URL of the hive and a loopback listener's own addresses.
+    pub origins: Vec<Origin>,
     /// Limits and timeouts.
     pub limits: Limits,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), trusted_proxies: Vec::new(), limits: Limits::default() }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
+            trusted_proxies: Vec::new(),
+            origins: Vec::new(),
+            limits: Limits::default(),
+        }
     }
 }

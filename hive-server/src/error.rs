@@ -10,7 +10,6 @@ use hive_core::clock::{Entropy, SystemEntropy};
 use hive_core::error::KeyConflict;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{ApiError, ErrorEnvelope};
-use hive_core::wire::session::SUBPROTOCOL;
 use serde_json::json;
 
 use hive_core::wire::escape::error_chain;
@@ -27,8 +26,12 @@ pub(crate) enum HttpError {
     Hive(Error),
     /// The path does not take this method.
     MethodNotAllowed,
-    /// The path is a WebSocket, and the request does not open one.
-    UpgradeRequired,
+    /// The path is a WebSocket, of this sub-protocol if it has one, and the request does not open one.
+    UpgradeRequired(Option<&'static str>),
+    /// A browser reached the server by a name that is none of the hive.
+    MisdirectedHost,
+    /// As many UI sockets are open as may be.
+    TooManySockets,
     /// Too many callers authenticate at the same time.
     Overloaded { retry_after: Duration },
     /// The server is stopping.
@@ -62,7 +65,15 @@ impl HttpError {
         match self {
             Self::Hive(error) => logged(error),
             Self::MethodNotAllowed => invalid("this path does not take this method"),
-            Self::UpgradeRequired => invalid(&format!("this path is a WebSocket of the sub-protocol {SUBPROTOCOL}")),
+            Self::UpgradeRequired(None) => invalid("this path is a WebSocket"),
+            Self::UpgradeRequired(Some(name)) => {
+                invalid(&format!("this path is a WebSocket of the sub-protocol {name}"))
+            }
+            Self::MisdirectedHost => {
+                let rule = "`Host` is not a name of this hive; `--external-url` or `--origin` of the server adds it";
+                error(ErrorCode::Forbidden, rule)
+            }
+            Self::TooManySockets => unavailable("as many UI sockets are open as the server allows"),
             Self::Overloaded { .. } => unavailable("too many callers authenticate at the same time"),
             Self::Draining => unavailable("the server is stopping; accepted commands continue"),
         }
@@ -71,7 +82,8 @@ impl HttpError {
     fn status(&self, error: &ApiError) -> StatusCode {
         match self {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::UpgradeRequired(_) => StatusCode::UPGRADE_REQUIRED,
+            Self::MisdirectedHost => StatusCode::MISDIRECTED_REQUEST,
             _ => StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -82,7 +94,7 @@ impl HttpError {
             Self::Hive(Error::QueueFull { .. }) => Some(QUEUE_RETRY_SECONDS),
             Self::Hive(Error::KeyConflict(KeyConflict::InProgress)) => Some(KeyConflict::RETRY_SECONDS),
             Self::Overloaded { retry_after } => Some(retry_after.as_secs_f64().round() as u64),
-            Self::Draining => Some(DRAINING_RETRY_SECONDS),
+            Self::Draining | Self::TooManySockets => Some(DRAINING_RETRY_SECONDS),
             _ => None,
         }
     }
@@ -161,7 +173,9 @@ mod tests {
     #[test]
     fn each_error_has_its_status_and_code() {
         check(HttpError::MethodNotAllowed, 405, ErrorCode::InvalidInput);
-        check(HttpError::UpgradeRequired, 426, ErrorCode::InvalidInput);
+        check(HttpError::UpgradeRequired(None), 426, ErrorCode::InvalidInput);
+        check(HttpError::MisdirectedHost, 421, ErrorCode::Forbidden);
+        check(HttpError::TooManySockets, 503, ErrorCode::Unavailable);
         check(HttpError::Overloaded { retry_after: Duration::ZERO }, 503, ErrorCode::Unavailable);
         check(HttpError::Draining, 503, ErrorCode::Unavailable);
         check(Error::AuthRequired.into(), 401, ErrorCode::AuthRequired);

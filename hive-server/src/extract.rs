@@ -6,7 +6,7 @@ mod idempotency;
 mod path;
 mod query;
 
-pub(crate) use self::body::{Body, read_body};
+pub(crate) use self::body::{Body, read_body, read_json};
 pub(crate) use self::idempotency::idempotency_key;
 pub(crate) use self::path::Path;
 pub(crate) use self::query::{Query, query_pairs};

@@ -3,6 +3,7 @@
 //! The modules, in the order in which a request passes them:
 //!
 //! - [`config`]: addresses, trusted proxies, limits, and the flags that set them;
+//! - [`origins`]: the names under which browsers reach the hive;
 //! - [`server`] accepts connections and shuts down; `read_ahead` is one of them, `limits` bounds what callers may use;
 //! - [`router()`] finds the handler by the tables of `routes`, `auth` authenticates the caller, `extract` parses body, query and path;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
@@ -24,6 +25,7 @@ mod error;
 mod extract;
 mod health;
 mod limits;
+pub mod origins;
 mod read_ahead;
 mod rest;
 mod router;

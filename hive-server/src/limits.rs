@@ -4,6 +4,7 @@
 //! - [`handshakes`] bounds the satellites that authenticate at the same time and per second, and of each satellite how often
 //!   it authenticates and how many unfinished handshakes it has;
 //! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials;
+//! - [`open_sockets`] bounds the sockets of people that are open at the same time;
 //! - [`requests`] bounds the calls of a login or of an API key, the commands of a login on a satellite, and the wrong passwords of
 //!   an address. [`rate_class`] says which of them an operation of the route table is under, and [`refusals`] counts what was refused.
 //!
@@ -16,6 +17,7 @@ mod call_rates;
 mod connections;
 mod handshake_budget;
 mod handshakes;
+mod open_sockets;
 mod paced_count;
 mod rate_class;
 mod rate_limiter;
@@ -30,6 +32,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use self::auth_failures::{AuthFailureLimiter, FailureCost};
 pub(crate) use self::connections::{ConnectionLimiter, UnauthenticatedConnection};
 pub(crate) use self::handshakes::{HandshakeGuard, HandshakeLimiter, HandshakePermit};
+pub(crate) use self::open_sockets::OpenSockets;
 pub(crate) use self::paced_count::PacedCount;
 pub(crate) use self::rate_class::RateClass;
 pub use self::refusals::RefusedCalls;
@@ -42,6 +45,7 @@ pub(crate) struct Limiters {
     pub(crate) handshakes: HandshakeLimiter,
     pub(crate) auth_failures: AuthFailureLimiter,
     pub(crate) requests: RequestLimiter,
+    pub(crate) ui_sockets: OpenSockets,
 }
 
 impl Limiters {
@@ -51,6 +55,7 @@ impl Limiters {
             handshakes: HandshakeLimiter::new(limits),
             auth_failures: AuthFailureLimiter::default(),
             requests: RequestLimiter::new(limits.rates.clone()),
+            ui_sockets: OpenSockets::new(limits.max_ui_sockets),
         }
     }
 }

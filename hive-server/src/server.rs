@@ -68,6 +68,8 @@ impl Server {
         let refused = |source| BindError { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        // With the port that was taken: it is a part of the names of the hive.
+        let config = Config { listen: address, ..config };
         Ok(Self { listener, address, state: AppState::new(&config, hive) })
     }
 

@@ -12,6 +12,7 @@ use crate::auth::TrustedProxies;
 use crate::config::{Config, Limits};
 use crate::health::HealthCheck;
 use crate::limits::{Limiters, RefusedCalls};
+use crate::origins::OwnOrigins;
 
 /// The hive, the limits of the server, and the progress of its shutdown. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ struct StateInner {
     limits: Limits,
     limiters: Arc<Limiters>,
     trusted_proxies: TrustedProxies,
+    origins: OwnOrigins,
     health: HealthCheck,
     requests: TaskTracker,
     links: TaskTracker,
@@ -35,6 +37,7 @@ impl AppState {
         let draining = CancellationToken::new();
         Self(Arc::new(StateInner {
             health: HealthCheck::new(hive.clone(), draining.clone()),
+            origins: OwnOrigins::new(&hive.settings().external_url, &config.origins, config.listen),
             hive,
             limits: config.limits.clone(),
             limiters: Arc::new(Limiters::new(&config.limits)),
@@ -125,6 +128,12 @@ impl FromRef<AppState> for Arc<Limiters> {
 impl FromRef<AppState> for TrustedProxies {
     fn from_ref(state: &AppState) -> Self {
         state.0.trusted_proxies.clone()
+    }
+}
+
+impl FromRef<AppState> for OwnOrigins {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.origins.clone()
     }
 }
 

@@ -1,19 +1,24 @@
-//! WebSockets: the links of satellites, and the viewers of sessions.
+//! WebSockets: the links of satellites, the viewers of sessions, and the user interfaces.
 
 mod agent;
 mod close;
 mod link;
 mod origin;
+mod outbox;
+mod ping_schedule;
 mod session;
 mod socket;
+mod ui;
 mod viewer;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use hive_core::access::Permission;
+use hive_core::wire::ErrorCode;
 use hive_core::wire::SessionId;
 use hive_core::wire::agent::{ToAgent, ToServer};
 use hive_core::wire::session::{FromViewer, ToViewer};
+use hive_core::wire::ui::{UiMessage, UiQuery, UiRequest};
 
 use crate::limits::RateClass;
 use crate::routes::{Operation, Reach, Routes};
@@ -24,7 +29,7 @@ use crate::state::AppState;
 /// malformed request.
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-pub(crate) fn routes() -> [Routes<AppState>; 2] {
+pub(crate) fn routes() -> [Routes<AppState>; 3] {
     let of_satellites = Routes::tagged("satellite API").with_errors(satellites::ERRORS).get(
         "/ws/agent",
         agent::upgrade,
@@ -33,7 +38,7 @@ pub(crate) fn routes() -> [Routes<AppState>; 2] {
                 "JSON messages for control, binary frames for data. The satellite speaks first, with a `handshake`.",
             )
             .satellite()
-            .socket::<ToServer, ToAgent>(hive_core::wire::agent::SUBPROTOCOL),
+            .socket::<ToServer, ToAgent>(Some(hive_core::wire::agent::SUBPROTOCOL)),
     );
     let of_users = Routes::tagged("sessions").get(
         "/api/v1/sessions/{id}/attach",
@@ -43,7 +48,18 @@ pub(crate) fn routes() -> [Routes<AppState>; 2] {
             .permission(Permission::SessionsOpen, Reach::Session)
             .rate(RateClass::Act)
             .path::<SessionId>("The session.")
-            .socket::<FromViewer, ToViewer>(hive_core::wire::session::SUBPROTOCOL),
+            .socket::<FromViewer, ToViewer>(Some(hive_core::wire::session::SUBPROTOCOL)),
     );
-    [of_satellites, of_users]
+    let of_interfaces = Routes::tagged("events").get(
+        "/ws/ui",
+        ui::upgrade,
+        Operation::new("ui_socket", "Opens the socket of a user interface")
+            .description("JSON text messages. First come the satellites that the caller may see, in pages, then what changes. The caller subscribes to satellites, and works with sessions.")
+            .permission(Permission::SatellitesRead, Reach::Visible)
+            .query::<UiQuery>()
+            .token_in_query()
+            .socket::<UiRequest, UiMessage>(None)
+            .errors([ErrorCode::Forbidden]),
+    );
+    [of_satellites, of_users, of_interfaces]
 }

@@ -15,6 +15,7 @@ use super::values::{
 };
 use super::{Config, Limits, RequestRates};
 use crate::log::{LogFilter, LogFormat};
+use crate::origins::Origin;
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -27,6 +28,9 @@ pub struct ServeArgs {
     /// A proxy whose X-Forwarded-For is trusted; may be given several times
     #[arg(long, value_name = "IP or CIDR", value_parser = parse_network)]
     trusted_proxy: Vec<IpNet>,
+    /// An origin whose pages may open WebSockets, such as https://hive.example.com; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<Origin>,
     /// When a registered satellite becomes active: with its first heartbeat, or by an admin
     #[arg(long, value_name = "heartbeat|manual", value_parser = parse_activation)]
     activation: Option<Activation>,
@@ -63,7 +67,12 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// The configuration of the server.
     pub fn config(&self) -> Config {
-        Config { listen: self.listen, trusted_proxies: self.trusted_proxy.clone(), limits: self.limits.limits() }
+        Config {
+            listen: self.listen,
+            trusted_proxies: self.trusted_proxy.clone(),
+            origins: self.origin.clone(),
+            limits: self.limits.limits(),
+        }
     }
 
     /// The settings of the hive.

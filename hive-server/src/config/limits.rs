@@ -33,8 +33,10 @@ hive_core::wire::with_setters! {
         pub reconnect_jitter: Duration,
         /// How often an idle event stream sends a comment, so that proxies keep it open.
         pub keep_alive: Duration,
-        /// How often a viewer of a session is pinged; after three intervals without an answer its socket is closed.
+        /// How often a viewer of a session, or a UI socket, is pinged; after three intervals without an answer its socket is closed.
         pub viewer_ping: Duration,
+        /// The most UI sockets that are open at the same time; 0 for no limit. Others are answered 503 with `Retry-After`.
+        pub max_ui_sockets: usize,
     }
 }
 
@@ -58,6 +60,7 @@ impl Default for Limits {
             // These two are below 60 seconds, after which common proxies close an idle connection.
             keep_alive: Duration::from_secs(15),
             viewer_ping: Duration::from_secs(30),
+            max_ui_sockets: 4096,
         }
     }
 }

@@ -63,16 +63,21 @@ fn unreadable(rejection: BytesRejection) -> HttpError {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+    Ok(read_json(bytes, "body")?)
+}
+
+/// Reads a JSON object. An error names the field, or `whole` where it is about all of the text.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8], whole: &str) -> Result<T, Error> {
     // serde would read a struct from a list too.
     if !bytes.trim_ascii_start().starts_with(b"{") {
-        return Err(Error::invalid("body", "must be a JSON object").into());
+        return Err(Error::invalid(whole, "must be a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let rule = rule_of(error.inner());
-        Error::invalid(field_of(&error.path().to_string(), &rule), rule)
+        Error::invalid(field_of(&error.path().to_string(), &rule, whole), rule)
     })?;
-    json.end().map_err(|error| Error::invalid("body", rule_of(&error)))?;
+    json.end().map_err(|error| Error::invalid(whole, rule_of(&error)))?;
     Ok(value)
 }
 
@@ -92,12 +97,12 @@ fn rule_of(error: &serde_json::Error) -> String {
 
 /// The field that an error of serde is about. The name of a missing or unknown field is only in the message, and a truncated
 /// body has none.
-fn field_of(path: &str, message: &str) -> String {
+fn field_of(path: &str, message: &str, whole: &str) -> String {
     let quoted = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
     let name = quoted.and_then(|rest| rest.split('`').next());
     match (path, name) {
         (".", Some(name)) => name.to_owned(),
-        ("." | "?", None) => "body".to_owned(),
+        ("." | "?", None) => whole.to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     }

@@ -79,10 +79,10 @@ impl AnswerDoc {
     }
 
     /// The upgrade to a WebSocket. OpenAPI has no place for its messages: they are components, named by an extension.
-    pub(super) fn socket(sub_protocol: &str, from: &str, to: &str) -> Self {
+    pub(super) fn socket(sub_protocol: Option<&str>, from: &str, to: &str) -> Self {
         let messages = json!({ "subProtocol": sub_protocol, "fromClient": reference(from), "toClient": reference(to) });
-        let description =
-            format!("A WebSocket of the sub-protocol `{sub_protocol}`, with JSON messages `{from}` and `{to}`.");
+        let kind = sub_protocol.map_or_else(String::new, |name| format!(" of the sub-protocol `{name}`"));
+        let description = format!("A WebSocket{kind}, with JSON messages `{from}` and `{to}`.");
         let extensions = ExtensionsBuilder::new().add("x-socket", messages).build();
         Self(ResponseBuilder::new().description(description).extensions(Some(extensions)).build())
     }
@@ -179,7 +179,7 @@ pub(super) fn error_answers(
     };
     let mut answers: Vec<_> = by_status.into_iter().map(|(status, words)| answer(status, &words.join(", "))).collect();
     if input.is_socket {
-        answers.push(answer(426, "The request does not open a WebSocket of this sub-protocol."));
+        answers.push(answer(426, "The request does not open such a WebSocket."));
     }
     answers
 }

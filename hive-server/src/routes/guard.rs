@@ -12,34 +12,46 @@ use hive_core::{ActingHive, Error, Hive};
 use utoipa::openapi::HttpMethod;
 
 use super::{Access, ErrorFormat, Operation};
-use crate::auth::{Authenticated, TrustedProxies};
+use crate::auth::{Authenticated, QueryToken, TrustedProxies};
 use crate::error::{HttpError, InputRefused};
 use crate::extract::query_pairs;
 use crate::limits::{Limiters, RateClass};
 
 /// Characters of an unknown name that the error repeats.
 const MAX_NAME: usize = 64;
-/// Only these paths refuse unknown query names. A satellite of a later version may send more.
-pub(super) const STRICT_PATHS: &str = "/api/v1/";
+/// The parameter with a JWT, of the routes that take one.
+const TOKEN: &str = "token";
+
+/// Whether a path refuses unknown query names. A satellite of a later version may send more.
+pub(super) fn is_strict(path: &str) -> bool {
+    path.starts_with("/api/v1/") || path == "/ws/ui"
+}
 
 /// What the guard knows of its entry.
 pub(super) struct RouteGuard {
     path: &'static str,
     access: Access,
     query_names: Vec<&'static str>,
+    takes_token: bool,
     rate: RateClass,
     errors: ErrorFormat,
 }
 
 impl RouteGuard {
     pub(super) fn new(method: &HttpMethod, path: &'static str, operation: &Operation, errors: ErrorFormat) -> Self {
-        let (access, query_names) = (operation.access().clone(), operation.query_names());
-        Self { path, access, query_names, rate: operation.rate_class(method), errors }
+        Self {
+            path,
+            access: operation.access().clone(),
+            query_names: operation.query_names(),
+            takes_token: operation.takes_token(),
+            rate: operation.rate_class(method),
+            errors,
+        }
     }
 
     /// Refuses a query with a parameter that the operation does not have: a misspelt filter must not return everything.
     fn check_query_names(&self, uri: &Uri) -> Result<(), Error> {
-        if !self.path.starts_with(STRICT_PATHS) || uri.query().is_none_or(str::is_empty) {
+        if !is_strict(self.path) || uri.query().is_none_or(str::is_empty) {
             return Ok(());
         }
         let (pairs, names) = (query_pairs(uri)?, &self.query_names);
@@ -66,6 +78,16 @@ impl RouteGuard {
     /// Returns the object in the path, as text.
     pub(super) fn object_of_path<'p>(&self, uri: &'p Uri) -> Option<&'p str> {
         first_parameter(self.path, uri.path())
+    }
+
+    /// Returns the JWT in the query, where the operation takes one.
+    fn query_token(&self, uri: &Uri) -> Option<QueryToken> {
+        if !self.takes_token {
+            return None;
+        }
+        // A query that cannot be read has no credential in it; what is wrong with it is said after the authentication.
+        let mut pairs = query_pairs(uri).ok()?.into_iter();
+        pairs.find_map(|(name, value)| (name == TOKEN).then(|| QueryToken(value.into())))
     }
 
     /// Checks whether the caller may do this at all, to the object in the path if there is one.
@@ -106,6 +128,9 @@ where
         };
     }
     let (mut parts, body) = request.into_parts();
+    if let Some(token) = guard.query_token(&parts.uri) {
+        parts.extensions.insert(token);
+    }
     let caller = match Authenticated::from_request_parts(&mut parts, &state).await {
         Ok(caller) => caller,
         Err(error) => return guard.refuse(error),

@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::access::ACCESS_EXTENSION;
 use super::answers::{AnswerDoc, RequestInput, error_answers, merge_answers};
 use super::error_format::{Schemas, add_schema};
-use super::guard::STRICT_PATHS;
+use super::guard::is_strict;
 use super::idempotency::{KEY_EXTENSION, KeyUse};
 use super::{Access, ErrorFormat, Reach};
 use crate::limits::RateClass;
@@ -53,6 +53,7 @@ pub(crate) struct Operation {
     errors: Vec<ErrorCode>,
     schemas: Schemas,
     is_socket: bool,
+    takes_token: bool,
 }
 
 impl Operation {
@@ -74,6 +75,7 @@ impl Operation {
             errors: Vec::new(),
             schemas: Vec::new(),
             is_socket: false,
+            takes_token: false,
         }
     }
 
@@ -250,8 +252,14 @@ impl Operation {
         self
     }
 
-    /// Opens a WebSocket of a sub-protocol, with these JSON messages from and to the client.
-    pub(crate) fn socket<From: ToSchema, To: ToSchema>(mut self, sub_protocol: &'static str) -> Self {
+    /// Takes a JWT in the query too, as `token`: browsers send no headers with a WebSocket.
+    pub(crate) fn token_in_query(mut self) -> Self {
+        self.takes_token = true;
+        self
+    }
+
+    /// Opens a WebSocket, of a sub-protocol if it has one, with these JSON messages from and to the client.
+    pub(crate) fn socket<From: ToSchema, To: ToSchema>(mut self, sub_protocol: Option<&'static str>) -> Self {
         let (from, to) = (add_schema::<From>(&mut self.schemas), add_schema::<To>(&mut self.schemas));
         self.answers.push((101, AnswerDoc::socket(sub_protocol, &from, &to)));
         self.is_socket = true;
@@ -274,6 +282,10 @@ impl Operation {
 
     pub(super) fn key_use(&self) -> KeyUse {
         self.key
+    }
+
+    pub(super) fn takes_token(&self) -> bool {
+        self.takes_token
     }
 
     pub(super) fn query_names(&self) -> Vec<&'static str> {
@@ -311,7 +323,7 @@ impl Operation {
         }
         let input = RequestInput {
             // A query is refused where none is taken.
-            is_checked: path.starts_with(STRICT_PATHS) || !self.path.is_empty() || self.body.is_some(),
+            is_checked: is_strict(path) || !self.path.is_empty() || self.body.is_some(),
             has_body: self.body.is_some(),
             is_socket: self.is_socket,
             key: self.key,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::Upgrade;
 use super::close::ViewerClose;
-use super::origin::SameOrigin;
+use super::origin::OwnOrigin;
 use super::viewer::{ViewerSocket, close_socket};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
@@ -29,7 +29,7 @@ pub(super) async fn attach(
     State(state): State<AppState>,
     Authenticated(hive): Authenticated,
     Path(id): Path<SessionId>,
-    _: SameOrigin,
+    _: OwnOrigin,
     upgrade: Upgrade,
 ) -> Result<Response, HttpError> {
     // Before the upgrade, so that an unknown session is a 404 and not a close code.
@@ -48,9 +48,9 @@ pub(super) async fn attach(
 }
 
 fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, HttpError> {
-    let upgrade = upgrade.map_err(|_| HttpError::UpgradeRequired)?.protocols([SUBPROTOCOL]);
+    let upgrade = upgrade.map_err(|_| HttpError::UpgradeRequired(Some(SUBPROTOCOL)))?.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
-        return Err(HttpError::UpgradeRequired);
+        return Err(HttpError::UpgradeRequired(Some(SUBPROTOCOL)));
     }
     Ok(upgrade
         .read_buffer_size(READ_BUFFER)

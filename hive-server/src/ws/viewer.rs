@@ -3,35 +3,32 @@
 //! A slow viewer holds at most one piece of output and the buffers of its socket; further output stays in the hive. The hive
 //! handles the messages.
 
-use std::collections::VecDeque;
 use std::pin::pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
 use hive_core::Error;
 use hive_core::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use hive_core::wire::frame::{Frame, FrameKind};
 use hive_core::wire::session::{FromViewer, STREAM, ToViewer};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::close::{ViewerClose, close_frame};
+use super::close::{ViewerClose, close_handshake};
+use super::outbox::{Outbox, text};
+use super::ping_schedule::{PingSchedule, PingStep};
 use crate::state::AppState;
 
-/// How long the viewer may take to receive the close frame and to answer it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pings that may stay unanswered. When one more is due, the viewer has sent nothing for three intervals, and is closed.
-const MAX_MISSED_PINGS: u32 = 2;
 /// How long the hive may refuse the input of a writer before the viewer has received the loss of its input lease.
 const LEASE_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An attached viewer.
 pub(super) struct ViewerSocket {
-    outbox: ViewerOutbox,
+    /// At most one message with output, and a ping.
+    outbox: Outbox,
     socket: SplitStream<WebSocket>,
     output: Box<dyn AttachmentOutput>,
     input: Box<dyn AttachmentInput>,
@@ -41,40 +38,7 @@ pub(super) struct ViewerSocket {
     is_writer: bool,
     /// When the viewer must have received the loss of its input lease, if its input was refused.
     lease_notice_due: Option<Instant>,
-    ping_at: Instant,
-    ping_interval: Duration,
-    missed_pings: u32,
-}
-
-/// Messages to the viewer: at most one with output, and a ping.
-struct ViewerOutbox {
-    socket: SplitSink<WebSocket, Message>,
-    queued: VecDeque<Message>,
-    is_flushed: bool,
-}
-
-impl ViewerOutbox {
-    fn is_empty(&self) -> bool {
-        self.queued.is_empty() && self.is_flushed
-    }
-
-    /// Sends the queued messages and flushes the socket. Ready when both are done, pending if there is nothing to do.
-    /// Cancel-safe: each step completes within one poll.
-    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ViewerClose>> {
-        while !self.queued.is_empty() {
-            ready!(self.socket.poll_ready_unpin(context)).map_err(|_| ViewerClose::ConnectionLost)?;
-            if let Some(message) = self.queued.pop_front() {
-                self.is_flushed = false;
-                self.socket.start_send_unpin(message).map_err(|_| ViewerClose::ConnectionLost)?;
-            }
-        }
-        if self.is_flushed {
-            return Poll::Pending;
-        }
-        ready!(self.socket.poll_flush_unpin(context)).map_err(|_| ViewerClose::ConnectionLost)?;
-        self.is_flushed = true;
-        Poll::Ready(Ok(()))
-    }
+    pings: PingSchedule,
 }
 
 impl ViewerSocket {
@@ -83,18 +47,17 @@ impl ViewerSocket {
         let is_writer = attached.control.is_mine;
         let first = text(&ToViewer::Attached(Box::new(attached)));
         let (sink, socket) = socket.split();
-        let ping_interval = state.limits().viewer_ping;
+        let mut outbox = Outbox::new(sink);
+        outbox.push(first);
         Self {
-            outbox: ViewerOutbox { socket: sink, queued: [first].into(), is_flushed: true },
+            outbox,
             socket,
             output,
             input,
             pending_close: None,
             is_writer,
             lease_notice_due: None,
-            ping_at: Instant::now() + ping_interval,
-            ping_interval,
-            missed_pings: 0,
+            pings: PingSchedule::new(Instant::now(), state.limits().viewer_ping),
         }
     }
 
@@ -107,12 +70,12 @@ impl ViewerSocket {
             if timer.deadline() != self.next_timer() {
                 timer.as_mut().reset(self.next_timer());
             }
-            let has_room = self.outbox.queued.is_empty();
+            let has_room = self.outbox.has_room();
             // Input before output: Ctrl-C must get through a flood of output.
             let step = tokio::select! {
                 biased;
                 () = draining.as_mut() => Err(ViewerClose::going_away()),
-                sent = std::future::poll_fn(|context| self.outbox.poll_sent(context)) => sent.and_then(|()| self.on_sent()),
+                sent = std::future::poll_fn(|context| self.outbox.poll_sent(context)) => sent.map_err(Into::into).and_then(|()| self.on_sent()),
                 message = self.socket.next() => self.on_message(message).await,
                 event = self.output.next(), if has_room && self.pending_close.is_none() => self.on_event(event),
                 () = timer.as_mut() => self.on_timer(),
@@ -130,7 +93,7 @@ impl ViewerSocket {
     }
 
     fn next_timer(&self) -> Instant {
-        self.lease_notice_due.map_or(self.ping_at, |due| due.min(self.ping_at))
+        self.lease_notice_due.map_or(self.pings.at(), |due| due.min(self.pings.at()))
     }
 
     fn on_sent(&mut self) -> Result<(), ViewerClose> {
@@ -146,7 +109,7 @@ impl ViewerSocket {
                 text(&told)
             }
         };
-        self.outbox.queued.push_back(message);
+        self.outbox.push(message);
         Ok(())
     }
 
@@ -164,8 +127,7 @@ impl ViewerSocket {
     }
 
     async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), ViewerClose> {
-        // Any message shows that the viewer is there, not only a pong.
-        self.missed_pings = 0;
+        self.pings.on_received();
         match message {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                 // Messages of later versions are ignored.
@@ -219,36 +181,18 @@ impl ViewerSocket {
             }
             self.lease_notice_due = Some(now + LEASE_NOTICE_TIMEOUT);
         }
-        if now >= self.ping_at {
-            self.ping_at = now + self.ping_interval;
-            if is_reading && self.missed_pings == MAX_MISSED_PINGS {
-                return Err(ViewerClose::timeout("no answer was received in time"));
-            }
-            if is_reading {
-                self.missed_pings += 1;
-                self.outbox.queued.push_back(Message::Ping(Bytes::new()));
-            }
+        match self.pings.step(now, is_reading) {
+            PingStep::Wait => {}
+            PingStep::Send => self.outbox.push(Message::Ping(Bytes::new())),
+            PingStep::TimedOut => return Err(ViewerClose::timeout("no answer was received in time")),
         }
         Ok(())
     }
 }
 
 /// Closes the socket of a viewer, and waits for it to answer the close frame.
-pub(super) async fn close_socket(mut socket: WebSocket, close: ViewerClose) {
+pub(super) async fn close_socket(socket: WebSocket, close: ViewerClose) {
     let ViewerClose::Frame { last_message, close } = close else { return };
     tracing::debug!(close.code = close.code, close.reason = %close.reason, "the socket of a viewer is closed");
-    let close_handshake = async {
-        if let Some(message) = last_message {
-            socket.send(text(&message)).await?;
-        }
-        socket.send(Message::Close(Some(close_frame(&close)))).await?;
-        // Reads what the viewer still sends: unread bytes would reset the connection before it has read the reason.
-        while let Some(Ok(_)) = socket.recv().await {}
-        Ok::<_, axum::Error>(())
-    };
-    drop(timeout(CLOSE_TIMEOUT, close_handshake).await);
-}
-
-fn text(message: &ToViewer) -> Message {
-    Message::text(serde_json::to_string(message).expect("control messages are plain data"))
+    close_handshake(socket, last_message.map(|message| text(&message)), &close).await;
 }

@@ -40,7 +40,7 @@ async fn a_wrong_key_is_refused_before_the_upgrade() {
 async fn a_link_needs_the_sub_protocol() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
-    for protocol in [None, Some("hive.ui.v2")] {
+    for protocol in [None, Some("hive.other.v1")] {
         let (status, body) =
             refused(WebSocketLink::dial_as(&server.address.to_string(), &satellite.api_key, protocol).await);
         assert_eq!(status, 426);

@@ -14,4 +14,5 @@ mod satellite_api;
 mod sessions;
 mod stop;
 mod strict;
+mod ui;
 mod viewers;

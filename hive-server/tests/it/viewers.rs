@@ -86,7 +86,7 @@ async fn a_viewer_without_permission_is_refused_before_the_upgrade() {
     check(&[protocol], 401).await;
     check(&[("x-api-key", "hive_key_wrong"), protocol], 401).await;
     check(&[key], 426).await;
-    check(&[key, ("sec-websocket-protocol", "hive.ui.v2")], 426).await;
+    check(&[key, ("sec-websocket-protocol", "hive.other.v1")], 426).await;
     check(&[key, protocol, ("origin", "https://evil.example.com")], 403).await;
     let origin = format!("http://{}", server.address);
     let page = TestViewer::connect_with(&server, &[key, protocol, ("origin", &origin)], &path).await;

@@ -7,10 +7,9 @@ use hive_core::wire::agent::close;
 use hive_core::wire::api::ApiError;
 use hive_core::wire::session::ToViewer;
 
+use super::STATUS_CODE_BASE;
 use crate::error::HttpError;
-
-/// The close code of an error is this number plus its HTTP status.
-const STATUS_CODE_BASE: u16 = 4000;
+use crate::ws::outbox::ConnectionLost;
 
 /// Why the socket of a viewer is closed.
 #[derive(Debug)]
@@ -28,7 +27,6 @@ pub(in crate::ws) enum ViewerClose {
 impl ViewerClose {
     /// Sends the error as a message first: a close frame has no room for its code and details.
     fn with_error(error: ApiError) -> Self {
-        // Codes from 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
         let code = STATUS_CODE_BASE + error.code.http_status();
         let close = Close { code, reason: error.message.clone(), retry_after_ms: None };
         Self::Frame { last_message: Some(Box::new(ToViewer::Error { error })), close }
@@ -61,6 +59,12 @@ impl ViewerClose {
     /// The server is stopping, or the viewer has reattached over another socket.
     pub(in crate::ws) fn going_away() -> Self {
         Self::with_code(close::GOING_AWAY, "the server restarts")
+    }
+}
+
+impl From<ConnectionLost> for ViewerClose {
+    fn from(ConnectionLost: ConnectionLost) -> Self {
+        Self::ConnectionLost
     }
 }
 
