@@ -43,3 +43,4 @@ mod support;
 mod teams;
 mod telemetry;
 mod tenancy;
+mod ui;

@@ -7,7 +7,7 @@ use hive_core::access::{AccessDecision, Credential, Permission, Principal, Resou
 use hive_core::wire::api::PlatformRole;
 use hive_core::wire::id::Seed;
 use hive_core::wire::{TeamId, UserId};
-use hive_testkit::{Rest, SatelliteOptions, StreamedEvents, TestHive, TestSatellite};
+use hive_testkit::{Rest, SatelliteOptions, StreamedEvents, TestHive, TestSatellite, UiClient};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -21,6 +21,7 @@ struct Caller {
     name: &'static str,
     principal: Principal,
     rest: Rest,
+    key: String,
 }
 
 /// A satellite as the table knows it.
@@ -103,7 +104,8 @@ impl World {
         principal.teams = teams.iter().cloned().collect();
         principal.scopes = scopes.map(|scopes| scopes.iter().map(|word| Permission::from(*word)).collect());
         principal.satellite_tags = tags.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect());
-        self.callers.push(Caller { name, principal, rest });
+        let key = text(&key["api_key"]).to_owned();
+        self.callers.push(Caller { name, principal, rest, key });
     }
 
     /// The names of the satellites that a caller may read, by the table.
@@ -237,19 +239,38 @@ async fn check_targets(world: &World, caller: &Caller, job: &str) {
 async fn events(world: &World) {
     let mut streams = Vec::new();
     for caller in &world.callers {
-        streams.push(caller.rest.call("GET", "/api/v1/events").events().await);
+        let stream = caller.rest.call("GET", "/api/v1/events").events().await;
+        let address = world.hive.url().trim_start_matches("http://");
+        let mut socket = UiClient::open(address, &caller.key).await;
+        let first = socket.next().await;
+        let expected = world.visible(caller).into_iter().map(str::to_owned).collect();
+        assert_eq!(names(&first["data"]["satellites"], "name"), expected, "{}: the UI socket", caller.name);
+        streams.push((stream, socket));
     }
     for machine in &world.machines {
         let mut tags = machine.tags.clone();
         tags.push("changed".into());
         world.hive.rest().put(&machine.satellite.path(""), &json!({ "tags": tags })).await.data();
     }
-    for (caller, stream) in world.callers.iter().zip(streams) {
+    for (caller, (stream, socket)) in world.callers.iter().zip(streams) {
         let heard = updated(stream).await;
+        assert_eq!(updated_on_socket(socket).await, heard, "{}: the UI socket", caller.name);
         let ids = world.machines.iter().filter(|machine| world.visible(caller).contains(machine.satellite.name()));
         let expected: BTreeSet<_> = ids.map(|machine| machine.satellite.id().to_owned()).collect();
         assert_eq!(heard, expected, "{}", caller.name);
     }
+}
+
+/// The satellites of which a UI socket reports a change, until it is silent.
+async fn updated_on_socket(mut socket: UiClient) -> BTreeSet<String> {
+    let mut heard = BTreeSet::new();
+    while let Ok(message) = timeout(SILENCE, socket.try_next()).await {
+        let message = message.expect("the socket stays open");
+        if message["event"] == "satellite:updated" {
+            heard.insert(text(&message["data"]["id"]).to_owned());
+        }
+    }
+    heard
 }
 
 /// The satellites of which a stream reports a change, until it is silent.
