@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::access::Principal;
 
-/// A principal and a service. It is owned, so that it may be kept and sent to other tasks.
+/// A principal and a service. It is owned, so that it may be kept and sent to other tasks. The principal of a request is shared by all its handles.
 pub(crate) struct ServiceHandle<S> {
-    pub(crate) principal: Principal,
+    pub(crate) principal: Arc<Principal>,
     pub(crate) service: Arc<S>,
 }
 
 impl<S> ServiceHandle<S> {
-    pub(crate) fn new(principal: &Principal, service: &Arc<S>) -> Self {
-        Self { principal: principal.clone(), service: service.clone() }
+    pub(crate) fn new(principal: &Arc<Principal>, service: &Arc<S>) -> Self {
+        Self { principal: Arc::clone(principal), service: Arc::clone(service) }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ActingHive {
     pub(super) hive: Hive,
-    principal: Principal,
+    principal: Arc<Principal>,
 }
 
 impl crate::sealed::Sealed for ActingHive {}
@@ -60,7 +60,7 @@ accessors!(ActingHive);
 
 impl ActingHive {
     pub(super) fn new(hive: Hive, principal: Principal) -> Self {
-        Self { hive, principal }
+        Self { hive, principal: Arc::new(principal) }
     }
 
     /// Returns who acts.
