@@ -65,6 +65,16 @@ async fn bash_completes_a_name_and_a_label_behind_the_first_thousand_machines() 
 }
 
 #[tokio::test]
+async fn bash_completes_the_paths_of_the_document_that_the_hive_serves() {
+    let hive = TestHive::start().await;
+    let mut console = at_bash(&hive).await;
+    check(&mut console, "hive api GET audit/v", "hive api GET audit/verify").await;
+    check(&mut console, "hive api GET /health/l", "hive api GET /health/live").await;
+    // The value of a parameter is the user's. What follows it is completed again.
+    check(&mut console, "hive api POST jobs/job_1/c", "hive api POST jobs/job_1/cancel").await;
+}
+
+#[tokio::test]
 async fn zsh_and_fish_can_read_their_scripts() {
     let home = Home::new();
     for shell in ["zsh", "fish"] {
