@@ -57,7 +57,7 @@ fn about_the_api() -> Routes<AppState> {
         .get(
             "/api/v1/openapi.json",
             openapi,
-            Operation::new("openapi", "Returns this document").answer_raw(200, "application/json", "The document."),
+            Operation::new("openapi", "Returns this document").answer_bare::<ApiDocument>(200, "The document."),
         )
         .get(
             "/api/v1/docs",

@@ -42,8 +42,8 @@ pub use identity::{
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use query::{
-    ApiKeyFilter, CommandQuery, EventQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery,
-    StatusFilter,
+    ApiKeyFilter, CommandQuery, EventQuery, ExecManyQuery, ExecQuery, OutputQuery, SatelliteListQuery,
+    SatelliteSessionsQuery, StatusFilter,
 };
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};

@@ -14,20 +14,25 @@ pub const HIVE_ID_HEADER: &str = "x-hive-id";
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterRequest {
     /// The requested name. The server checks it, so that an invalid one gets the documented answer.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::SatelliteName))]
     pub name: String,
     /// What it can do.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::schema::TagText>, max_items = 64))]
     #[serde(default = "default_capabilities")]
     pub capabilities: Vec<String>,
     /// Labels that it claims. The token decides which of them it gets.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::schema::TagText>, max_items = 64))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Its public base URL, without a path.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255, pattern = r"^https?://[A-Za-z0-9\-.:\[\]]+/?$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub satellite_url: Option<String>,
     /// The machine.
     #[serde(default)]
     pub system_info: RegisterSystemInfo,
     /// A random id, the same when this request is repeated, so that a lost answer does not cost a token.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9]{16,64}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<String>,
 }

@@ -5,7 +5,7 @@
 
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::open::OpenEnum;
 
@@ -49,17 +49,6 @@ pub(crate) fn known_words_or_null<T: OpenEnum>() -> Schema {
     OneOfBuilder::new().item(null).item(known_words::<T>()).into()
 }
 
-/// Labels of satellites. A pattern of labels has the same limits.
-pub fn labels() -> Array {
-    let label = text().min_length(Some(1)).max_length(Some(64));
-    ArrayBuilder::new().items(label).max_items(Some(64)).build()
-}
-
-/// As [`labels`], of a field that may be `null`.
-pub(crate) fn labels_or_null() -> Schema {
-    OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(labels()).into()
-}
-
 /// The text of doc comments, from the source text of attributes.
 fn doc_text(attributes: &[&str]) -> String {
     let docs = attributes.iter().filter(|attribute| attribute.starts_with("doc"));
@@ -89,6 +78,78 @@ macro_rules! schemas {
 }
 
 pub(crate) use schemas;
+
+/// Texts of requests with a rule. The rules are checked in hive-core; a field names one of these as its `value_type`.
+mod rules {
+    /// A tag.
+    #[derive(Debug)]
+    pub struct TagText;
+    /// A pattern of tags.
+    #[derive(Debug)]
+    pub struct TagPattern;
+    /// The tag of a satellite to which a key is limited.
+    #[derive(Debug)]
+    pub struct TagSelector;
+    /// A permission in a request.
+    #[derive(Debug)]
+    pub struct ScopeWord;
+    /// A network in a request.
+    #[derive(Debug)]
+    pub struct NetworkText;
+    /// A target of a command.
+    #[derive(Debug)]
+    pub struct TargetText;
+    /// A text that a process gets.
+    #[derive(Debug)]
+    pub struct ProcessText;
+    /// The name of a variable of a process.
+    #[derive(Debug)]
+    pub struct VariableName;
+    /// Bytes.
+    #[derive(Debug)]
+    pub struct Base64Text;
+}
+
+pub use rules::{
+    Base64Text, NetworkText, ProcessText, ScopeWord, TagPattern, TagSelector, TagText, TargetText, VariableName,
+};
+
+// The patterns of tags refuse each ASCII character that a tag may not have. Which other characters are letters no dialect of regular
+// expressions says that all readers of the document have.
+schemas! {
+    TagText => text()
+        .description(Some("A tag: letters and digits of any script, and `-_.:/=@`."))
+        .min_length(Some(1))
+        .max_length(Some(64))
+        .pattern(Some(r"^[^\x00-,;<>?\[-\^`{-\x9f]+$"))
+        .examples(["web", "region=eu"]);
+    TagPattern => text()
+        .description(Some("A pattern of tags, in which `*` stands for any characters."))
+        .min_length(Some(1))
+        .max_length(Some(64))
+        .pattern(Some(r"^[^\x00-)+,;<>?\[-\^`{-\x9f]+$"))
+        .examples(["region=*"]);
+    TagSelector => text().description(Some("Satellites with this tag.")).pattern(Some("^tag:.+$")).examples(["tag:web"]);
+    ScopeWord => text()
+        .description(Some("A permission of the caller."))
+        .enum_values(Some(<crate::Permission as OpenEnum>::WORDS.iter().copied()));
+    NetworkText => text()
+        .description(Some("A network in CIDR notation, or a single address."))
+        .max_length(Some(49))
+        .pattern(Some(r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"))
+        .examples(["192.0.2.0/24", "2001:db8::7"]);
+    TargetText => text()
+        .description(Some("The id or the name of a satellite, `tag:x`, `group:x` by its name or id, `query:…` or `all`."))
+        .pattern(Some(r"^(all|tag:[\s\S]+|group:[a-z0-9_\-]{1,32}|query:[\s\S]{1,1000}|[a-z0-9_\-]{10,32})$"))
+        .examples(["web-server-01", "tag:web", "all"]);
+    ProcessText => text().description(Some("A text without a zero byte.")).pattern(Some(r"^[^\x00]*$"));
+    VariableName => text().description(Some("The name of a variable.")).pattern(Some(r"^[^=\x00]+$")).examples(["LANG"]);
+    Base64Text => text()
+        .description(Some("Bytes in base64, with padding (RFC 4648, section 4)."))
+        .content_encoding("base64")
+        .pattern(Some("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"))
+        .examples(["bHMK"]);
+}
 
 /// Adds the schema of a type, and those that it refers to.
 pub(crate) fn add<T: ToSchema>(schemas: &mut Collected) {

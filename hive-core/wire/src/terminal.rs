@@ -43,8 +43,10 @@ pub struct SessionEnd {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Size {
     /// Columns, 1 to [`MAX_SCREEN`].
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     pub cols: u16,
     /// Rows, 1 to [`MAX_SCREEN`].
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     pub rows: u16,
 }
 

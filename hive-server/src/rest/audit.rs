@@ -70,7 +70,7 @@ pub(super) fn routes() -> Routes<AppState> {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditLogCreate {
     /// What was done, such as `backup.checked`: 1 to 128 printable characters.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     action: String,
     /// What it was done to.
     target: AuditTarget,

@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hive_core::access::Permission;
-use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult, PowerRequest, Target};
+use hive_core::wire::api::{
+    ExecCommand, ExecEvent, ExecManyQuery, ExecManyRequest, ExecQuery, ExecResult, PowerRequest, Target,
+};
 use hive_core::wire::{CommandId, ErrorCode, SatelliteId};
 use hive_core::{ActingHive, Error};
 use serde::Serialize;
@@ -76,7 +78,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .description("Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.")
                 .permission(Permission::SatellitesExec, Reach::Anywhere)
                 .rate(RateClass::Exec)
-                .query::<ExecQuery>()
+                .query::<ExecManyQuery>()
                 .key_of_command()
                 .body::<ExecManyRequest>(json!({ "targets": ["tag:web"], "command": "uptime" }))
                 .answer_list::<ExecResult>("The results.")

@@ -5,7 +5,7 @@ use axum::response::Response;
 use hive_core::Error;
 use hive_core::access::Permission;
 use hive_core::wire::api::{
-    ExecEvent, ExecGroupRequest, ExecQuery, ExecResult, Group, GroupCreate, GroupDetails, GroupFilter, GroupRef,
+    ExecEvent, ExecGroupRequest, ExecManyQuery, ExecResult, Group, GroupCreate, GroupDetails, GroupFilter, GroupRef,
     GroupUpdate, PageRequest, Satellite, TagCount, TagFilter, Target,
 };
 use hive_core::wire::{ErrorCode, GroupId};
@@ -88,7 +88,7 @@ pub(super) fn routes() -> Routes<AppState> {
                 .description(
                     "Answers at the end of all of them. With `Accept: text/event-stream` it streams `ExecEvent`s.",
                 )
-                .query::<ExecQuery>()
+                .query::<ExecManyQuery>()
                 .key_of_command()
                 .body::<ExecGroupRequest>(json!({ "command": "uptime" }))
                 .answer_list::<ExecResult>("The results.")

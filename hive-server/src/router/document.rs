@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, ServerBuilder};
+use utoipa::openapi::{InfoBuilder, OpenApi, RefOr, ServerBuilder};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::page;
 
@@ -52,6 +54,20 @@ impl ApiDocument {
     }
 }
 
+/// The schema of the document in itself: that of OpenAPI is in its specification.
+impl PartialSchema for ApiDocument {
+    fn schema() -> RefOr<Schema> {
+        let schema = ObjectBuilder::new().description(Some("An OpenAPI 3.1 document."));
+        schema
+            .required("openapi")
+            .required("paths")
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .into()
+    }
+}
+
+impl ToSchema for ApiDocument {}
+
 /// Adds what is true for all tables.
 fn complete(mut openapi: OpenApi) -> Value {
     openapi.info = InfoBuilder::new()
@@ -72,6 +88,7 @@ fn complete(mut openapi: OpenApi) -> Value {
     // After the conversion: in the typed document descriptions lie in two dozen places.
     clean_texts(&mut document);
     open_kinds(&mut document);
+    bound_integers(&mut document);
     document
 }
 
@@ -122,6 +139,31 @@ fn open_kinds(value: &mut Value) {
     }
 }
 
+/// Adds the largest value of each unsigned integer that has no smaller one: a larger number is refused, and a reader need not know the
+/// formats, which JSON Schema does not have.
+fn bound_integers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            // utoipa writes `u-int32` where the OpenAPI registry of formats has `uint32`.
+            let format = fields.get("format").and_then(Value::as_str).and_then(|format| format.strip_prefix("u-int"));
+            let largest = format.and_then(|bits| match bits {
+                "8" => Some(("uint8", u64::from(u8::MAX))),
+                "16" => Some(("uint16", u64::from(u16::MAX))),
+                "32" => Some(("uint32", u64::from(u32::MAX))),
+                "64" => Some(("uint64", u64::MAX)),
+                _ => None,
+            });
+            if let Some((format, largest)) = largest {
+                fields.insert("format".to_owned(), format.into());
+                fields.entry("maximum").or_insert(largest.into());
+            }
+            fields.values_mut().for_each(bound_integers);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
+}
+
 /// Returns the kind of a variant, which is the only word of its field `type`.
 fn kind_of(variant: &Value) -> Option<&str> {
     let parts = variant["allOf"].as_array().map_or(std::slice::from_ref(variant), Vec::as_slice);
@@ -154,6 +196,7 @@ fn without_links(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use hive_core::Hive;
+    use serde_json::json;
 
     use super::*;
     use crate::{AppState, Config, router};
@@ -260,6 +303,17 @@ mod tests {
         let other = json!({ "type": "string", "not": { "enum": ["input", "resize"] } });
         assert_eq!(document["oneOf"][2]["properties"]["type"], other);
         assert_eq!(document["oneOf"][0], kind("input"));
+    }
+
+    #[test]
+    fn an_unsigned_integer_has_a_largest_value() {
+        let check = |mut schema: Value, expected: Value| {
+            bound_integers(&mut schema);
+            assert_eq!(schema, expected);
+        };
+        check(json!([{ "format": "u-int32" }]), json!([{ "format": "uint32", "maximum": u32::MAX }]));
+        check(json!({ "format": "u-int64", "maximum": 7 }), json!({ "format": "uint64", "maximum": 7 }));
+        check(json!({ "format": "int32" }), json!({ "format": "int32" }));
     }
 
     #[test]

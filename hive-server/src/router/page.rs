@@ -9,8 +9,8 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use self::html::{escape, markdown};
-use self::schemas::{type_of, write_schemas};
+use self::html::{escape, inline, markdown};
+use self::schemas::{limits_of, type_of, write_schemas};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -89,7 +89,7 @@ fn entries(document: &Value) -> Vec<PageEntry<'_>> {
 fn write_contents(page: &mut String, tag: &str, entries: &[PageEntry<'_>]) {
     let _ = writeln!(page, "<ul>\n<li><strong>{}</strong></li>", escape(tag));
     for entry in entries.iter().filter(|entry| entry.tag() == tag) {
-        let (id, summary) = (escape(entry.id()), escape(text(&entry.operation["summary"])));
+        let (id, summary) = (escape(entry.id()), inline(text(&entry.operation["summary"])));
         let _ = writeln!(page, "<li><a href=\"#{id}\">{summary}</a></li>");
     }
     page.push_str("</ul>\n");
@@ -103,10 +103,11 @@ fn write_entry(page: &mut String, entry: &PageEntry<'_>) {
         "<section id=\"{id}\">\n<h3><a href=\"#{id}\"><span class=\"method\">{method}</span> <code>{}</code></a></h3>\n\
          <p>{}. <span class=\"dim\">For {}.</span></p>\n{}",
         escape(path),
-        escape(text(&operation["summary"])),
+        inline(text(&operation["summary"])),
         escape(&who(&operation["x-hive-access"])),
         markdown(text(&operation["description"])),
     );
+    write_limits(page, operation);
     write_parameters(page, &operation["parameters"]);
     write_body(page, &operation["requestBody"]["content"]["application/json"]);
     write_answers(page, operation["responses"].as_object());
@@ -123,16 +124,28 @@ fn who(access: &Value) -> String {
     }
 }
 
+/// Writes what an operation says of its rate and the size of its body.
+fn write_limits(page: &mut String, operation: &Value) {
+    let rate =
+        operation["x-hive-rate"].as_str().map(|class| format!("Its calls count as <code>{}</code>.", escape(class)));
+    let size = operation["x-max-body-bytes"].as_u64().map(|bytes| format!("A body has at most {bytes} bytes."));
+    let limits: Vec<String> = [rate, size].into_iter().flatten().collect();
+    if !limits.is_empty() {
+        let _ = writeln!(page, "<p class=\"dim\">{}</p>", limits.join(" "));
+    }
+}
+
 fn write_parameters(page: &mut String, parameters: &Value) {
     let Some(parameters) = parameters.as_array() else { return };
     page.push_str("<h4>Parameters</h4>\n<table>\n");
     for parameter in parameters {
         let _ = writeln!(
             page,
-            "<tr><td><code>{}</code> <span class=\"dim\">{}</span></td><td>{} {}</td></tr>",
+            "<tr><td><code>{}</code> <span class=\"dim\">{}</span></td><td>{}{} {}</td></tr>",
             escape(text(&parameter["name"])),
             escape(text(&parameter["in"])),
             type_of(&parameter["schema"]),
+            limits_of(&parameter["schema"]),
             markdown(text(&parameter["description"])),
         );
     }
@@ -166,13 +179,15 @@ fn write_answers(page: &mut String, answers: Option<&Map<String, Value>>) {
     page.push_str("</table>\n");
 }
 
-/// The type of a body: that of the data in an envelope, and of the events in a stream.
+/// The type of a body: that of the data in an envelope, and of the events or lines of a stream.
 fn content_type(media: &str, schema: &Value) -> String {
-    match (&schema["properties"]["data"], &schema["contentSchema"]) {
+    let data = &schema["properties"]["data"];
+    match (&data["contentSchema"], &schema["contentSchema"]) {
+        (Value::Null, Value::Null) if !data.is_null() => type_of(data),
         (Value::Null, Value::Null) if media == "application/json" => type_of(schema),
         (Value::Null, Value::Null) => escape(media),
-        (Value::Null, event) => format!("events of {}", type_of(event)),
-        (data, _) => type_of(data),
+        (Value::Null, line) => format!("lines of {}", type_of(line)),
+        (event, _) => format!("events of {}", type_of(event)),
     }
 }
 

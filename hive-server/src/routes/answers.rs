@@ -60,13 +60,18 @@ impl AnswerDoc {
         Self::envelope(description, ObjectBuilder::new().schema_type(Type::Null).into())
     }
 
-    /// A stream of events. OpenAPI 3.1 cannot describe one event of a stream: its schema is the text, and names the event.
+    /// A stream of events. Its schema is that of one event with its fields, as in OpenAPI 3.2: 3.1 has no other place for it.
     pub(super) fn events(description: &str, event: &str) -> Self {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .description(Some(format!("Events, each with a `{event}` as its data.")))
-            .content_schema(Some(Ref::from_schema_name(event)));
-        Self::of(description, "text/event-stream", Some(text.into()))
+        let field = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+        let data =
+            field("The JSON of the event.").content_media_type(JSON).content_schema(Some(Ref::from_schema_name(event)));
+        let fields = ObjectBuilder::new()
+            .description(Some(format!("One event of the stream, with a `{event}` as its data.")))
+            .property("event", field("The name of the event."))
+            .property("id", field("Its position, where a stream can be continued."))
+            .property("data", data)
+            .required("data");
+        Self::of(description, "text/event-stream", Some(fields.into()))
     }
 
     /// Lines of JSON. OpenAPI 3.1 cannot describe one of them: the schema is the text, and names the line.

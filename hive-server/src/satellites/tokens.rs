@@ -4,6 +4,7 @@ use axum::Json;
 use hive_core::access::Permission;
 use hive_core::hive::AccessObject;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, TokenScope};
+use hive_core::wire::schema::{TagPattern, TagText};
 use hive_core::wire::{ErrorCode, RegistrationTokenId, SatelliteId, TeamId};
 use hive_core::{ActingHive, Error};
 use serde::{Deserialize, Serialize};
@@ -78,17 +79,18 @@ pub(super) fn routes() -> Routes<AppState> {
 #[serde(default)]
 pub(super) struct CreateTokenBody {
     /// Its life; global 1 (at most 24), team 24 (at most 72) unless given.
+    #[schema(minimum = 1, maximum = 72)]
     expires_in_hours: Option<u32>,
-    /// What it is for.
-    #[schema(max_length = 255)]
+    /// What it is for: at most 255 characters, none of them control characters.
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     description: Option<String>,
     /// The satellite that it replaces.
     for_satellite: Option<SatelliteId>,
     /// Labels that a new satellite gets.
-    #[schema(schema_with = hive_core::wire::schema::labels)]
+    #[schema(value_type = Vec<TagText>, max_items = 64)]
     tags: Vec<String>,
     /// Patterns of labels that a new satellite may claim.
-    #[schema(schema_with = hive_core::wire::schema::labels)]
+    #[schema(value_type = Vec<TagPattern>, max_items = 64)]
     allowed_tags: Vec<String>,
 }
 

@@ -9,23 +9,26 @@ use crate::{ApiKeyId, Timestamp, UserId};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyCreate {
-    /// What it is for.
-    #[cfg_attr(feature = "openapi", schema(max_length = 255))]
+    /// What it is for: at most 255 characters, none of them control characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub name: String,
     /// When it ends; never unless given.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 87_600))]
     pub expires_in_hours: Option<u32>,
     /// The permissions to which it is limited, such as `satellites.read`; all of its maker's unless given.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::schema::ScopeWord>>, min_items = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// The satellites to which it is limited, each as `tag:x`: one of the tags is enough.
-    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::schema::TagSelector>>, min_items = 1, max_items = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub satellites: Option<Vec<String>>,
     /// The networks from which it may be used, such as `192.0.2.0/24`, or single addresses.
-    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::schema::NetworkText>>, min_items = 1, max_items = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
     /// The most calls in a minute; unlimited unless given.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_minute: Option<u32>,
 }
@@ -36,6 +39,7 @@ pub struct ApiKeyCreate {
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyRotate {
     /// How long the secret before goes on, in seconds; not at all unless given.
+    #[cfg_attr(feature = "openapi", schema(maximum = 604_800))]
     pub overlap_seconds: u32,
 }
 

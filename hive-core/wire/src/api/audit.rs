@@ -27,9 +27,11 @@ pub struct Actor {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditTarget {
     /// `satellite`, `command`, `registration_token` …
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     #[serde(rename = "type")]
     pub kind: String,
     /// Its id.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub id: String,
 }
 

@@ -59,26 +59,31 @@ impl Priority {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExecCommand {
-    /// A line for `/bin/sh -c`, or the program where `args` is there.
-    #[cfg_attr(feature = "openapi", schema(max_length = 131_072))]
+    /// A line for `/bin/sh -c`, or the program where `args` is there. With `args` and `env` it has at most 128 KiB.
+    #[cfg_attr(feature = "openapi", schema(pattern = r"^[^\x00]*[^\x00\s][^\x00]*$"))]
     pub command: String,
     /// With it, the program runs without a shell.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::schema::ProcessText>>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
     /// Added to the environment. Values may be secrets: they are stored sealed and never shown again.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<crate::schema::VariableName, crate::schema::ProcessText>))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// The working directory; the home of the user of the agent unless given.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::ProcessText>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Its standard input, base64, at most 512 KiB; `/dev/null` unless given. Stored sealed.
-    #[cfg_attr(feature = "openapi", schema(max_length = 699_052))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::Base64Text>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
     /// Seconds after which it is killed; 60 unless given, at most a day.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
-    /// How long it may wait for its satellite, in seconds; 300 unless given.
+    /// How long it may wait for its satellite, in seconds; 300 unless given, at most a week.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u32>,
     /// Whether the command may run twice, as stated by the caller.
@@ -304,10 +309,12 @@ pub struct PowerRequest {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::known_words::<PowerAction>))]
     #[serde(deserialize_with = "known")]
     pub action: PowerAction,
-    /// Seconds until it happens.
+    /// Seconds until it happens, at most a week.
+    #[cfg_attr(feature = "openapi", schema(maximum = 604_800))]
     #[serde(default)]
     pub delay_seconds: u32,
-    /// Shown to users who are logged in.
+    /// Shown to users who are logged in: at most 256 characters, none of them control characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Its priority; `immediate` unless given.

@@ -133,7 +133,7 @@ mod schemas {
     use utoipa::{PartialSchema, ToSchema};
 
     use crate::api::{ExecCommand, ExecGroupRequest, ExecManyRequest, JobCreate, MAX_IN_FLIGHT};
-    use crate::schema::{Collected, add, text};
+    use crate::schema::{Collected, TargetText, add};
 
     /// The body of a command for several satellites: the fields of the command beside these, or in an object under `command`.
     fn body(description: &str, own: impl IntoIterator<Item = (&'static str, RefOr<Schema>)>) -> RefOr<Schema> {
@@ -141,11 +141,12 @@ mod schemas {
             unreachable!("the derived schema of a struct is an object")
         };
         body.description = Some(description.to_owned());
+        let line = body.properties.get("command").cloned();
         let command = OneOfBuilder::new()
             .description(Some(
                 "A line for `/bin/sh -c`, the program where `args` is there, or an object with all fields of the command.",
             ))
-            .item(text())
+            .item(line.expect("a command has a line"))
             .item(Ref::from_schema_name(ExecCommand::name()));
         body.properties.insert("command".to_owned(), command.into());
         body.properties.extend(own.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
@@ -164,8 +165,10 @@ mod schemas {
 
     fn targets() -> RefOr<Schema> {
         ArrayBuilder::new()
-            .items(text())
-            .description(Some("Ids, names, `tag:x`, `group:x`, `query:…` or `all`."))
+            .items(Ref::from_schema_name(TargetText::name()))
+            .min_items(Some(1))
+            .max_items(Some(10_000))
+            .description(Some("What to run it on."))
             .into()
     }
 
@@ -178,7 +181,7 @@ mod schemas {
     fn confirm() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null]));
         let description = "The number of satellites that the caller expects. Where there are another number, nothing is stored (409).";
-        number.minimum(Some(0)).description(Some(description)).into()
+        number.minimum(Some(0)).maximum(Some(u64::MAX as usize)).description(Some(description)).into()
     }
 
     impl PartialSchema for ExecGroupRequest {
@@ -203,13 +206,16 @@ mod schemas {
     impl ToSchema for ExecManyRequest {
         fn schemas(schemas: &mut Collected) {
             add::<ExecCommand>(schemas);
+            add::<TargetText>(schemas);
         }
     }
 
     impl PartialSchema for JobCreate {
         fn schema() -> RefOr<Schema> {
-            let number =
-                ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).minimum(Some(1));
+            let number = ObjectBuilder::new()
+                .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+                .minimum(Some(1))
+                .maximum(Some(7 * 24 * 3600));
             let deadline =
                 number.description(Some("How long targets may wait for their turn, in seconds; a day unless given."));
             let own = [("concurrency", concurrency()), ("confirm", confirm()), ("deadline_seconds", deadline.into())];
@@ -220,6 +226,7 @@ mod schemas {
     impl ToSchema for JobCreate {
         fn schemas(schemas: &mut Collected) {
             add::<ExecCommand>(schemas);
+            add::<TargetText>(schemas);
         }
     }
 }

@@ -122,7 +122,8 @@ pub struct NewPassword {
 pub struct PasswordChange {
     /// The current password.
     pub current: Secret,
-    /// The new password.
+    /// The new password: 10 characters or more, and not one that is easily guessed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, min_length = 10, max_length = 1024))]
     pub new: Secret,
 }
 
@@ -340,10 +341,11 @@ pub struct RegistrationTokenCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_id: Option<TeamId>,
     /// Its life; global 1 (at most 24), team 24 (at most 72) unless given.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 72))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_hours: Option<u32>,
-    /// What it is for.
-    #[cfg_attr(feature = "openapi", schema(max_length = 255))]
+    /// What it is for: at most 255 characters, none of them control characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The satellite that it replaces, online or not. Without it, the token registers a new satellite, or replaces one
@@ -351,11 +353,11 @@ pub struct RegistrationTokenCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_satellite: Option<SatelliteId>,
     /// Labels that a new satellite gets.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::labels))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::schema::TagText>, max_items = 64))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Patterns of labels that a new satellite may claim; `*` stands for any characters.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::labels))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::schema::TagPattern>, max_items = 64))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_tags: Vec<String>,
 }

@@ -94,7 +94,7 @@ pub struct SatelliteSessionsQuery {
     pub ended: bool,
 }
 
-/// The query of `POST /exec`, `/satellites/{id}/exec` and `/satellites/{id}/power`.
+/// The query of `POST /satellites/{id}/exec` and `/satellites/{id}/power`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
@@ -104,6 +104,27 @@ pub struct ExecQuery {
     pub wait: Option<bool>,
     /// How output is encoded in the answer.
     pub encoding: OutputEncoding,
+}
+
+/// The query of `POST /exec` and `/groups/{id}/exec`, which is an [`ExecQuery`] that always waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct ExecManyQuery {
+    /// Only `true`: what is not waited for is a job.
+    #[cfg_attr(feature = "openapi", schema(schema_with = only_true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+    /// How output is encoded in the answer.
+    pub encoding: OutputEncoding,
+}
+
+#[cfg(feature = "openapi")]
+fn only_true() -> utoipa::openapi::Object {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+    let description = "Only `true`: what is not waited for is a job.";
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).description(Some(description)).build()
 }
 
 /// The query of `GET /commands/{id}`.

@@ -115,7 +115,7 @@ pub struct SatelliteUpdate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<SatelliteName>,
     /// New labels, all of them.
-    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::labels_or_null))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::schema::TagText>>, max_items = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// A new status; global admins only.
@@ -123,7 +123,7 @@ pub struct SatelliteUpdate {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub status: Option<SatelliteStatus>,
     /// A new region; global admins only.
-    #[cfg_attr(feature = "openapi", schema(max_length = 64))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::TagText>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Another team, or `null` for the whole hive; global admins only. The satellite gets a new key over its link. One that

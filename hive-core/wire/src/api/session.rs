@@ -68,10 +68,11 @@ pub struct SessionCreate {
     #[serde(default = "default_rows")]
     pub rows: u16,
     /// The path of a program to run as a login shell; the user's own unless given.
-    #[cfg_attr(feature = "openapi", schema(max_length = 4096))]
+    #[cfg_attr(feature = "openapi", schema(max_length = 4096, pattern = r"^/[^\x00]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<String>,
     /// Added to its environment. Values may be secrets.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<crate::schema::VariableName, crate::schema::ProcessText>))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
@@ -110,6 +111,7 @@ pub struct SessionFilter {
 #[serde(deny_unknown_fields)]
 pub struct SessionInput {
     /// Base64. May be secret.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::Base64Text))]
     pub data: String,
 }
 

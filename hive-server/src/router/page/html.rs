@@ -36,7 +36,7 @@ pub(super) fn markdown(text: &str) -> String {
 }
 
 /// Code spans are every second part of a text that is split at backticks.
-fn inline(text: &str) -> String {
+pub(super) fn inline(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let part = |(number, part): (usize, &str)| match number % 2 {
         0 => escape(part),
