@@ -35,6 +35,7 @@ mod rates;
 mod registration;
 mod retention;
 mod rogue;
+mod schemathesis;
 mod secrets;
 mod sessions;
 mod shutdown;

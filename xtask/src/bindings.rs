@@ -63,7 +63,7 @@ fn generator() -> PathBuf {
 }
 
 /// Makes a folder anew, with nothing in it.
-fn emptied(dir: &Path) -> Result<()> {
+pub(crate) fn emptied(dir: &Path) -> Result<()> {
     if dir.exists() {
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot clear {}", dir.display()))?;
     }

@@ -9,7 +9,8 @@
 //!   [`mod@package`] what others would get;
 //! - [`bindings`] builds what Python and Swift see, and tries it from there;
 //! - [`mod@bench`] prints the figures, and [`table`] writes them down for people;
-//! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
+//! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one,
+//!   [`schemathesis`] the environment of the programs that check the API's document.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
@@ -27,6 +28,7 @@ mod matrix;
 mod package;
 mod postgres;
 mod run;
+mod schemathesis;
 mod slowest;
 mod steps;
 mod table;

@@ -9,7 +9,7 @@ use crate::postgres::Postgres;
 use crate::run::{self, WORKSPACE, built, cargo, program, root, without_us, works};
 use crate::steps::StepTimes;
 use crate::tiers::{END_TO_END_IN_NEXTEST, Selection, Tier};
-use crate::{bindings, machine, slowest};
+use crate::{bindings, machine, schemathesis, slowest};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
 const PROFILE: &str = "debug";
@@ -60,6 +60,7 @@ pub(crate) fn run(filter: Option<&str>, tier: Tier, steps: &mut StepTimes) -> Re
     if filter.is_none() {
         steps.step("doctests", doctests)?;
         from_outside(steps)?;
+        steps.step("Schemathesis", || api_document(tier, &postgres))?;
     }
     // Last, because their last lines are the summary. What fails on one database is no reason not to try the other.
     let on_sqlite = steps.step("tests, SQLite", || tests(TestDatabase::Sqlite, &TESTED, on_sqlite, &postgres));
@@ -99,8 +100,18 @@ fn tests(database: TestDatabase, targets: &[&str], selection: Selection<'_>, pos
         selection.select_in_cargo_test(&mut tests);
     }
     tests.env("HIVE_TEST_POSTGRES", postgres.url()).env("HIVE_TEST_DATABASE", database.name());
+    if matches!(selection, Selection::Schemathesis(_) | Selection::Named(_)) {
+        tests.env("HIVE_SCHEMATHESIS", schemathesis::ready()?);
+    }
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
     run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
+}
+
+/// Compares the API's document with its server; with everything on both databases, because what SQL refuses differs.
+fn api_document(tier: Tier, postgres: &Postgres) -> Result<()> {
+    let on = |database| tests(database, &END_TO_END, Selection::Schemathesis(tier), postgres);
+    on(TestDatabase::Sqlite)?;
+    if tier == Tier::All { on(TestDatabase::Postgres) } else { Ok(()) }
 }
 
 /// How many tests run at the same time: one that waits for another process, or for a heartbeat, needs no processor.

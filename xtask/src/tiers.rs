@@ -3,6 +3,8 @@
 //! - Usual: everything on SQLite but the long tests, and on PostgreSQL the tests of its store and [`POSTGRES_SLICE`].
 //! - All: everything on both, the long tests too; and the checks that compile all dependencies anew.
 //!
+//! Schemathesis, which calls every operation of the API's document, runs in both as a step of its own.
+//!
 //! The name of a test decides, so that nothing has to be marked twice.
 
 use std::process::Command;
@@ -28,6 +30,9 @@ pub(crate) const END_TO_END_IN_NEXTEST: &str = "binary_id(satellite-hive::it)";
 /// Where tests lie that run only with `cargo xtask test --all`: in a module of this name, beside a short test of the same claim.
 const LONG: &str = "long::";
 
+/// The tests that need Schemathesis. They are a step of their own, so that its time is in the table of steps.
+const SCHEMATHESIS: &str = "schemathesis::";
+
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tier {
@@ -44,12 +49,14 @@ impl Tier {
 /// Which tests of a target are run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Selection<'f> {
-    /// Everything.
+    /// Everything but Schemathesis.
     All,
-    /// Everything but the long ones.
+    /// Everything but the long ones and Schemathesis.
     Usual,
     /// What PostgreSQL answers for each time.
     PostgresSlice,
+    /// Schemathesis, and in the usual tier without the long tests.
+    Schemathesis(Tier),
     /// Those whose name contains this, long or not.
     Named(&'f str),
 }
@@ -58,8 +65,11 @@ impl Selection<'_> {
     /// Adds what selects these tests among those of `targets` to `cargo nextest run`. `targets` is an expression of nextest.
     pub(crate) fn select_in_nextest(self, targets: &str, tests: &mut Command) {
         let expression = match self {
-            Self::All | Self::Named(_) => targets.to_owned(),
-            Self::Usual => format!("{targets} & {}", not_long()),
+            Self::Named(_) => targets.to_owned(),
+            Self::All => format!("{targets} & not test(/^{SCHEMATHESIS}/)"),
+            Self::Usual => format!("{targets} & not test(/^{SCHEMATHESIS}/) & {}", not_long()),
+            Self::Schemathesis(Tier::All) => format!("{targets} & test(/^{SCHEMATHESIS}/)"),
+            Self::Schemathesis(Tier::Usual) => format!("{targets} & test(/^{SCHEMATHESIS}/) & {}", not_long()),
             Self::PostgresSlice => {
                 let modules = POSTGRES_SLICE.map(|module| format!("test(/^{module}/)")).join(" | ");
                 format!("{targets} & ({modules}) & {}", not_long())
@@ -74,8 +84,10 @@ impl Selection<'_> {
     /// Adds the same behind the `--` of `cargo test`, which knows parts of names only.
     pub(crate) fn select_in_cargo_test(self, tests: &mut Command) {
         match self {
-            Self::All => tests,
-            Self::Usual => tests.args(["--skip", LONG]),
+            Self::All => tests.args(["--skip", SCHEMATHESIS]),
+            Self::Usual => tests.args(["--skip", LONG, "--skip", SCHEMATHESIS]),
+            Self::Schemathesis(Tier::All) => tests.arg(SCHEMATHESIS),
+            Self::Schemathesis(Tier::Usual) => tests.args([SCHEMATHESIS, "--skip", LONG]),
             Self::PostgresSlice => tests.args(POSTGRES_SLICE).args(["--skip", LONG]),
             Self::Named(name) => tests.arg(name),
         };

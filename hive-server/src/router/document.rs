@@ -196,7 +196,6 @@ fn without_links(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use hive_core::Hive;
-    use serde_json::json;
 
     use super::*;
     use crate::{AppState, Config, router};
