@@ -12,6 +12,7 @@ mod profiles;
 mod satellite_groups;
 mod satellites;
 mod sessions;
+mod sorting;
 #[cfg(test)]
 mod tests;
 mod tools;

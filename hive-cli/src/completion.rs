@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use hive_core::RemoteHive;
 use hive_core::client::ApiRequest;
-use hive_core::wire::api::{GroupFilter, PageRequest, Satellite, SatelliteFilter, SessionFilter};
+use hive_core::lists::next_request;
+use hive_core::wire::api::{GroupFilter, MAX_PER_PAGE, PageRequest, Satellite, SatelliteFilter, SessionFilter};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -117,7 +118,7 @@ fn names(prefix: &str) -> Vec<CompletionCandidate> {
 fn group_names(before: &'static str, prefix: &str) -> Vec<CompletionCandidate> {
     let search = (!prefix.is_empty()).then(|| prefix.to_owned());
     with_hive(async |hive| {
-        let page = PageRequest { page: 1, per_page: MAX_WORDS as u32 };
+        let page = PageRequest::first(MAX_WORDS as u32);
         let groups = hive.groups().list(GroupFilter { search, ..GroupFilter::default() }, page).await?.items;
         let names = groups.into_iter().map(|group| group.name.to_string());
         // Two teams may have groups of the same name.
@@ -144,13 +145,14 @@ fn matching_words(
     let mut words = BTreeSet::new();
     let search_pages = async {
         let hive = hive().await?;
-        for page in 1.. {
-            let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+        let mut request = PageRequest::first(MAX_PER_PAGE);
+        loop {
             let response = hive.satellites().list(filter.clone(), request).await?;
-            let is_last = response.items.is_empty() || u64::from(page) * u64::from(request.per_page) >= response.total;
+            let next = next_request(&PageRequest::first(MAX_PER_PAGE), &response);
             response.items.into_iter().for_each(|satellite| take(satellite, &mut words));
-            if is_last || words.len() >= MAX_WORDS {
-                break;
+            match next {
+                Some(next) if words.len() < MAX_WORDS => request = next,
+                _ => break,
             }
         }
         Ok::<_, CliError>(())

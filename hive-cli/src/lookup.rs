@@ -1,12 +1,15 @@
 //! Finds satellites, teams and users by the names and ids in the arguments.
 
 use hive_core::Error;
-use hive_core::wire::api::{Group, GroupFilter, GroupRef, Satellite, SatelliteFilter, SatelliteStatus, Target, User};
+use hive_core::wire::api::{
+    Group, GroupFilter, GroupRef, GroupSort, Satellite, SatelliteFilter, SatelliteSort, SatelliteStatus, Sort, Target,
+    User, UserSort,
+};
 use hive_core::wire::{GroupId, SatelliteId, TeamId};
 
 use crate::error::{CliError, Result};
-use crate::pagination;
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 /// The most satellites whose names are compared with an unknown name.
 const MAX_COMPARED: usize = 1000;
@@ -53,17 +56,23 @@ pub(crate) async fn satellites(api: &dyn HiveApi, targets: &[Target]) -> Result<
 
 /// Returns all satellites that match the filter.
 pub(crate) async fn all(api: &dyn HiveApi, filter: SatelliteFilter) -> Result<Vec<Satellite>> {
-    some(api, filter, usize::MAX).await
+    some(api, filter, None, usize::MAX).await
 }
 
 /// Returns the first `limit` satellites that match the filter.
-pub(crate) async fn some(api: &dyn HiveApi, filter: SatelliteFilter, limit: usize) -> Result<Vec<Satellite>> {
-    Ok(pagination::collect(limit, async |page| api.satellites().list(filter.clone(), page).await).await?)
+pub(crate) async fn some(
+    api: &dyn HiveApi,
+    filter: SatelliteFilter,
+    sort: Option<Sort<SatelliteSort>>,
+    limit: usize,
+) -> Result<Vec<Satellite>> {
+    let satellites = api.satellites();
+    Ok(collect(limit, sort, |page| satellites.list(filter.clone(), page)).await?)
 }
 
 /// Returns the satellite name closest to an unknown one, if one is close enough for a typing error.
 pub(crate) async fn closest_name(api: &dyn HiveApi, word: &str) -> Option<String> {
-    let satellites = some(api, SatelliteFilter::default(), MAX_COMPARED).await.ok()?;
+    let satellites = some(api, SatelliteFilter::default(), None, MAX_COMPARED).await.ok()?;
     let names = satellites.into_iter().map(|satellite| satellite.name.to_string());
     let similarity = |name: &String| strsim::jaro_winkler(name, word);
     names.filter(|name| similarity(name) >= MIN_SIMILARITY).max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
@@ -92,7 +101,7 @@ async fn group_of(api: &dyn HiveApi, group: &GroupRef) -> Result<GroupId> {
     };
     // The search also matches parts of names.
     let filter = GroupFilter { search: Some(name.to_string()), ..GroupFilter::default() };
-    let mut found = groups(api, filter, usize::MAX).await?;
+    let mut found = groups(api, filter, None, usize::MAX).await?;
     found.retain(|group| group.name == *name);
     match found.as_slice() {
         [] => Err(Error::NotFound { what: "group", id: name.to_string() }.into()),
@@ -105,18 +114,26 @@ async fn group_of(api: &dyn HiveApi, group: &GroupRef) -> Result<GroupId> {
 }
 
 /// Returns the first `limit` groups that match the filter.
-pub(crate) async fn groups(api: &dyn HiveApi, filter: GroupFilter, limit: usize) -> Result<Vec<Group>> {
-    Ok(pagination::collect(limit, async |page| api.groups().list(filter.clone(), page).await).await?)
+pub(crate) async fn groups(
+    api: &dyn HiveApi,
+    filter: GroupFilter,
+    sort: Option<Sort<GroupSort>>,
+    limit: usize,
+) -> Result<Vec<Group>> {
+    let groups = api.groups();
+    Ok(collect(limit, sort, |page| groups.list(filter.clone(), page)).await?)
 }
 
 /// Returns the satellites that a group has now.
 pub(crate) async fn satellites_of(api: &dyn HiveApi, group: GroupId) -> Result<Vec<Satellite>> {
-    Ok(pagination::collect(usize::MAX, async |page| api.groups().list_satellites(group, page).await).await?)
+    let groups = api.groups();
+    Ok(collect(usize::MAX, None, |page| groups.list_satellites(group, page)).await?)
 }
 
 /// Returns all users.
-pub(crate) async fn users(api: &dyn HiveApi) -> Result<Vec<User>> {
-    Ok(pagination::collect(usize::MAX, async |page| api.identity().user_list(page).await).await?)
+pub(crate) async fn users(api: &dyn HiveApi, sort: Option<Sort<UserSort>>) -> Result<Vec<User>> {
+    let identity = api.identity();
+    Ok(collect(usize::MAX, sort, |page| identity.user_list(page)).await?)
 }
 
 /// Returns the user with this id or name.
@@ -125,7 +142,7 @@ pub(crate) async fn user(api: &dyn HiveApi, word: &str) -> Result<User> {
     if let Ok(id) = word.parse() {
         return Ok(api.identity().user_get(id).await?.ok_or_else(missing)?);
     }
-    Ok(users(api).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
+    Ok(users(api, None).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
 }
 
 /// Returns the satellites that `all` or a tag selects: those that are not inactive, as the hive selects them for a

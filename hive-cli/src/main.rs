@@ -18,7 +18,6 @@ mod hints;
 mod keyring;
 mod lookup;
 mod output;
-mod pagination;
 mod profiles;
 mod settings;
 mod shell;

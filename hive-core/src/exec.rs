@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    CommandInfo, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+    CommandInfo, CommandSort, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
+    Target,
 };
 use hive_wire::{CommandId, SatelliteId};
 
@@ -114,7 +115,7 @@ impl CommandRouter for ServiceHandle<Exec> {
         report.readable_output()?.read(channel, from).await
     }
 
-    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+    async fn list(&self, satellite: SatelliteId, page: PageRequest<CommandSort>) -> Result<Page<CommandInfo>> {
         self.service.commands.list(&self.principal, satellite, page).await
     }
 

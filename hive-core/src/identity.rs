@@ -18,13 +18,15 @@ pub(crate) mod verifier;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
-    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
-    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
+    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
+    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
+    UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use crate::Result;
+use crate::lists::collect;
 
 /// Manages users, teams and their credentials.
 #[async_trait]
@@ -42,8 +44,8 @@ pub trait Identity: Send + Sync {
     /// # Errors
     /// `Conflict` where the name is taken, by somebody who was disabled too.
     async fn user_create(&self, user: UserCreate) -> Result<NewUser>;
-    /// Lists users by name.
-    async fn user_list(&self, page: PageRequest) -> Result<Page<User>>;
+    /// Lists users, by name unless another order is asked for.
+    async fn user_list(&self, page: PageRequest<UserSort>) -> Result<Page<User>>;
     /// Returns a user; `None` where there is none, or the caller may not know of them.
     async fn user_get(&self, id: UserId) -> Result<Option<User>>;
     /// Changes a user. Who is disabled loses all logins and API keys. Queued commands and unused registration tokens that the user
@@ -57,10 +59,18 @@ pub trait Identity: Send + Sync {
 
     /// Makes a team.
     async fn team_create(&self, team: TeamCreate) -> Result<Team>;
-    /// Lists the caller's teams; a global admin sees all.
-    async fn team_list(&self) -> Result<Vec<Team>>;
-    /// Lists a team's members by name, for its admins.
-    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>>;
+    /// Lists the caller's teams, a part at a time and by slug unless another order is asked for; a global admin sees all.
+    async fn team_page(&self, page: PageRequest<TeamSort>) -> Result<Page<Team>>;
+    /// Lists all of the caller's teams by slug.
+    async fn team_list(&self) -> Result<Vec<Team>> {
+        collect(usize::MAX, None, |page| self.team_page(page)).await
+    }
+    /// Lists a team's members by name, a part at a time, for its admins.
+    async fn team_member_page(&self, team: TeamId, page: PageRequest<TeamMemberSort>) -> Result<Page<TeamMember>>;
+    /// Lists all members of a team by name, for its admins.
+    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>> {
+        collect(usize::MAX, None, |page| self.team_member_page(team, page)).await
+    }
     /// Makes a user a member of a team, or changes what they are there. A lower role revokes what needs a higher one, as in
     /// [`user_update`](Self::user_update).
     async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>>;
@@ -73,13 +83,20 @@ pub trait Identity: Send + Sync {
     /// # Errors
     /// `InvalidInput` for a permission that the caller has not, or a limit that is wider than that of the caller's key.
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey>;
-    /// Lists the caller's API keys.
-    async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>>;
-    /// Lists the API keys of any user, newest first, for callers with `api_keys.any`.
+    /// Lists the caller's API keys, or those of another user for callers with `api_keys.any`: a part at a time, and the newest
+    /// first unless another order is asked for.
     ///
     /// # Errors
     /// `NotFound` where there is no such user; `Forbidden` without the permission, for any user but the caller.
-    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>>;
+    async fn api_key_page(&self, filter: ApiKeyFilter, page: PageRequest<ApiKeySort>) -> Result<Page<ApiKeyInfo>>;
+    /// Lists all of the caller's API keys, newest first.
+    async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
+        collect(usize::MAX, None, |page| self.api_key_page(ApiKeyFilter::default(), page)).await
+    }
+    /// Lists all API keys of any user, newest first. The errors are those of [`api_key_page`](Self::api_key_page).
+    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
+        collect(usize::MAX, None, |page| self.api_key_page(ApiKeyFilter { user_id: Some(user) }, page)).await
+    }
     /// Gives one of the caller's API keys another secret, which is in the answer and nowhere else. The one before is accepted for
     /// the overlap, and not after it; the key's end stays.
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey>;
@@ -88,8 +105,16 @@ pub trait Identity: Send + Sync {
 
     /// Makes a registration token: global ones by global admins, a team's by its admins.
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken>;
-    /// Lists the registration tokens the caller may make, newest first.
-    async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>>;
+    /// Lists the registration tokens the caller may make, a part at a time and the newest first unless another order is asked
+    /// for.
+    async fn registration_token_page(
+        &self,
+        page: PageRequest<RegistrationTokenSort>,
+    ) -> Result<Page<RegistrationTokenInfo>>;
+    /// Lists all registration tokens the caller may make, newest first.
+    async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>> {
+        collect(usize::MAX, None, |page| self.registration_token_page(page)).await
+    }
     /// Revokes a registration token that was not used yet.
     async fn registration_token_revoke(&self, id: RegistrationTokenId) -> Result<()>;
 }

@@ -34,6 +34,7 @@ pub mod keys;
 pub mod link;
 mod link_handler;
 mod links;
+pub mod lists;
 pub mod live;
 mod networks;
 mod observers;

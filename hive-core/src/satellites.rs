@@ -11,6 +11,7 @@ mod handshake;
 mod heartbeats;
 pub(crate) mod journal_check;
 mod journal_positions;
+mod listing;
 pub(crate) mod registration;
 mod registry;
 pub(crate) mod reported_text;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hive_wire::api::PageRequest;
 use hive_wire::open::{OpenEnum, known};
 use serde::de::IntoDeserializer as _;
 use serde::de::value::StrDeserializer;
 
-use crate::store::RowRange;
 use crate::{Error, Result};
 
 /// The most labels of one satellite.
@@ -17,17 +15,6 @@ const MAX_TAGS: usize = 64;
 const MAX_LABEL_LEN: usize = 64;
 /// The most characters of a key's name or a token's description.
 const MAX_NOTE: usize = 255;
-
-/// Returns which part of a list a page is.
-pub(crate) fn row_range(page: PageRequest) -> Result<RowRange> {
-    if page.page == 0 {
-        return Err(Error::invalid("page", "pages count from 1"));
-    }
-    if !(1..=PageRequest::MAX_PER_PAGE).contains(&page.per_page) {
-        return Err(Error::invalid("per_page", format!("must be 1 to {}", PageRequest::MAX_PER_PAGE)));
-    }
-    Ok(RowRange { offset: u64::from(page.page - 1) * u64::from(page.per_page), limit: page.per_page })
-}
 
 pub(crate) fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
     if (least..=most).contains(&value) {

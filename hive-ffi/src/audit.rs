@@ -19,7 +19,7 @@ impl Hive {
     /// Lists audit records, newest first.
     pub async fn audit_query(&self, filter: AuditFilter, page: PageRequest) -> Result<Vec<AuditEntry>, HiveError> {
         let query = move |hive: Arc<dyn HiveApi>| async move {
-            let entries = hive.audit().query(filter.try_into()?, page.into()).await?;
+            let entries = hive.audit().query(filter.try_into()?, page.try_into()?).await?;
             Ok(entries.items.into_iter().map(AuditEntry::from).collect())
         };
         self.call(query).await

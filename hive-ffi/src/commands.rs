@@ -101,7 +101,7 @@ impl Hive {
     pub async fn command_list(&self, satellite: String, page: PageRequest) -> Result<Vec<CommandInfo>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
             let id = find_satellite_id(hive.as_ref(), &satellite).await?;
-            let commands = hive.commands().list(id, page.into()).await?;
+            let commands = hive.commands().list(id, page.try_into()?).await?;
             commands.items.into_iter().map(CommandInfo::try_from).collect()
         };
         self.call(list).await

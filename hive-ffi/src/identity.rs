@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 use hive_core::wire::api::{PasswordChange, PlatformRole, Role, TeamCreate, TeamMemberPut, UserCreate, UserUpdate};
 use hive_core::wire::credential;
 use hive_core::wire::{TeamId, UserId};
 
-use crate::lookup::every_page;
 use crate::records::{Me, NewUser, Secret, Team, TeamMember, User, parse_enum};
 use crate::{Hive, HiveError};
 
@@ -34,7 +34,7 @@ impl Hive {
     pub async fn user_list(&self) -> Result<Vec<User>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
             let identity = hive.identity();
-            Ok(every_page(|page| identity.user_list(page)).await?.into_iter().map(User::from).collect())
+            Ok(collect(usize::MAX, None, |page| identity.user_list(page)).await?.into_iter().map(User::from).collect())
         };
         self.call(list).await
     }
@@ -121,7 +121,7 @@ async fn find_user(hive: &dyn HiveApi, id_or_name: &str) -> Result<UserId, HiveE
     }
     // There is no lookup by login name.
     let identity = hive.identity();
-    let users = every_page(|page| identity.user_list(page)).await?;
+    let users = collect(usize::MAX, None, |page| identity.user_list(page)).await?;
     Ok(users.into_iter().find(|user| user.username == id_or_name).ok_or_else(|| missing("user", id_or_name))?.id)
 }
 

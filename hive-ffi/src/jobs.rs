@@ -7,11 +7,12 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use hive_core::HiveApi;
 use hive_core::jobs::JobOptions;
+use hive_core::lists::collect;
 use hive_core::wire::JobId;
 use hive_core::wire::api;
 
 use crate::feed::or_broken;
-use crate::lookup::{every_page, parse_targets};
+use crate::lookup::parse_targets;
 use crate::records::{Command, FanOut, FanOutOptions, Job, JobEvent, JobTarget, PageRequest, parse_id};
 use crate::{Hive, HiveError, JobEvents};
 
@@ -44,7 +45,7 @@ impl Hive {
             let job = follow(hive.as_ref(), job, progress.as_deref()).await?;
             let jobs = hive.jobs();
             // The events carry no output. The targets tell which commands have some.
-            let ended = every_page(|page| jobs.list_targets(job.id, page)).await?;
+            let ended = collect(usize::MAX, None, |page| jobs.list_targets(job.id, page)).await?;
             let results =
                 futures_util::stream::iter(ended.into_iter().map(|target| target_result(hive.clone(), target)));
             // `buffered` keeps the order of the targets, by name.
@@ -74,7 +75,7 @@ impl Hive {
     /// Lists jobs, newest first.
     pub async fn job_list(&self, page: PageRequest) -> Result<Vec<Job>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.jobs().list(page.into()).await?.items.into_iter().map(Job::from).collect())
+            Ok(hive.jobs().list(page.try_into()?).await?.items.into_iter().map(Job::from).collect())
         };
         self.call(list).await
     }
@@ -84,7 +85,7 @@ impl Hive {
         let list = |hive: Arc<dyn HiveApi>| async move {
             let job: JobId = parse_id("job", &job)?;
             let jobs = hive.jobs();
-            let targets = every_page(|page| jobs.list_targets(job, page)).await?;
+            let targets = collect(usize::MAX, None, |page| jobs.list_targets(job, page)).await?;
             Ok(targets.into_iter().map(JobTarget::from).collect())
         };
         self.call(list).await

@@ -18,7 +18,10 @@ mod session;
 mod terminal_event;
 mod text;
 
+use hive_core::wire::api::{Sort, SortColumn};
 use hive_core::wire::{agent, api};
+
+use crate::HiveError;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerification};
 pub use command::{Command, PowerAction, Priority};
@@ -37,20 +40,30 @@ pub use terminal_event::TerminalEvent;
 pub use text::{Json, JsonObject, Secret};
 
 /// Which part of a list to return.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PageRequest {
-    /// From 1.
+    /// From 1. Pages end at entry 10,000.
     #[uniffi(default = 1)]
     pub page: u32,
     /// The most entries, up to 1000.
     #[uniffi(default = 100)]
     pub per_page: u32,
+    /// A column of the list, such as `created_at`, or `-created_at` for the opposite order.
+    #[uniffi(default = None)]
+    pub sort: Option<String>,
 }
 
-impl From<PageRequest> for api::PageRequest {
-    fn from(PageRequest { page, per_page }: PageRequest) -> Self {
-        Self { page, per_page }
+impl<C: SortColumn> TryFrom<PageRequest> for api::PageRequest<C> {
+    type Error = HiveError;
+
+    fn try_from(PageRequest { page, per_page, sort }: PageRequest) -> Result<Self, HiveError> {
+        Ok(Self::numbered(page, per_page).sorted(parse_sort(sort.as_deref())?))
     }
+}
+
+/// Parses the order of a list.
+pub(crate) fn parse_sort<C: SortColumn>(sort: Option<&str>) -> Result<Option<Sort<C>>, HiveError> {
+    sort.map(|sort| parse_id("sort", sort)).transpose()
 }
 
 /// Why something failed that did not raise an error: the reason is part of a result.

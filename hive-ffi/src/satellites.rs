@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use hive_core::EventItem;
+use hive_core::lists::collect;
 
 use crate::feed::or_broken;
-use crate::lookup::{every_page, find_satellite, find_satellite_id};
-use crate::records::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use crate::lookup::{find_satellite, find_satellite_id};
+use crate::records::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate, parse_sort};
 use crate::{Hive, HiveError, SatelliteEvents};
 
 #[uniffi::export]
 impl Hive {
-    /// Lists the satellites that the caller may see and that match the filter, by name.
+    /// Lists the satellites that the caller may see and that match the filter, by name unless another order is asked for.
     pub async fn satellite_list(&self, filter: SatelliteFilter) -> Result<Vec<Satellite>, HiveError> {
         let list = |hive: Arc<dyn hive_core::HiveApi>| async move {
+            let sort = parse_sort(filter.sort.as_deref())?;
             let filter: hive_core::wire::api::SatelliteFilter = filter.try_into()?;
             let registry = hive.satellites();
-            let satellites = every_page(|page| registry.list(filter.clone(), page)).await?;
+            let satellites = collect(usize::MAX, sort, |page| registry.list(filter.clone(), page)).await?;
             Ok(satellites.into_iter().map(Satellite::from).collect())
         };
         self.call(list).await

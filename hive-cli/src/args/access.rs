@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hive_core::wire::api::TokenScope;
+use hive_core::wire::api::{ApiKeySort, RegistrationTokenSort, TokenScope};
 use hive_core::wire::{ApiKeyId, RegistrationTokenId};
 
 use super::moment::parse_duration;
+use super::sorting::SortArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
@@ -14,7 +15,7 @@ pub(crate) enum TokensCommand {
     Create(TokensCreateArgs),
     /// List tokens, without their secrets
     #[command(after_help = "Example:\n  hive tokens list")]
-    List,
+    List(SortArgs<RegistrationTokenSort>),
     /// Revoke a token that is not used yet
     #[command(after_help = "Example:\n  hive tokens revoke reg_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
@@ -81,11 +82,13 @@ pub(crate) enum ApiKeysCommand {
     /// Create a key and print it once
     Create(ApiKeysCreateArgs),
     /// List your keys, or those of another user, without their secrets
-    #[command(after_help = "Examples:\n  hive api-keys list\n  hive api-keys list --user anna")]
+    #[command(after_help = "Examples:\n  hive api-keys list --sort -last_used_at\n  hive api-keys list --user anna")]
     List {
         /// The user whose keys are listed, by name or id; other users are for admins
         #[arg(long)]
         user: Option<String>,
+        #[command(flatten)]
+        order: SortArgs<ApiKeySort>,
     },
     /// Give a key a new secret and print it once; the old secret is revoked at once, or after --overlap
     #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d --overlap 1h")]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hive_core::wire::AuditId;
+use hive_core::wire::api::AuditSort;
 
 use super::Moment;
+use super::sorting::SortArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -53,6 +55,8 @@ pub(crate) struct AuditListArgs {
     /// Only records before this time
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Moment>,
+    #[command(flatten)]
+    pub(crate) order: SortArgs<AuditSort>,
     /// List at most this many records
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use hive_core::wire::api::{MAX_IN_FLIGHT, PowerAction, Priority};
+use hive_core::wire::api::{CommandSort, JobSort, MAX_IN_FLIGHT, PowerAction, Priority};
 use hive_core::wire::{CommandId, JobId};
+
+use super::sorting::SortArgs;
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
@@ -180,6 +182,8 @@ pub(crate) enum JobsCommand {
     /// List jobs, newest first
     #[command(after_help = "Example:\n  hive jobs list --limit 5")]
     List {
+        #[command(flatten)]
+        order: SortArgs<JobSort>,
         /// List at most this many jobs
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
@@ -220,6 +224,8 @@ pub(crate) enum CommandsCommand {
         /// The satellite's name or id
         #[arg(add = crate::completion::satellites())]
         satellite: String,
+        #[command(flatten)]
+        order: SortArgs<CommandSort>,
         /// List at most this many commands
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,

@@ -1,8 +1,10 @@
 //! `hive groups`.
 
 use clap::{Args, Subcommand};
+use hive_core::wire::api::GroupSort;
 use hive_core::wire::{GroupName, InvalidGroupName, TagQuery};
 
+use super::sorting::SortArgs;
 use crate::completion;
 
 const QUERY_HELP: &str = "\
@@ -25,6 +27,8 @@ pub(crate) enum GroupsCommand {
         /// Only groups whose name contains this text
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        #[command(flatten)]
+        order: SortArgs<GroupSort>,
         /// List at most this many [default: all]
         #[arg(long, value_name = "N")]
         limit: Option<usize>,

@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::SatelliteName;
-use hive_core::wire::api::SatelliteStatus;
+use hive_core::wire::api::{SatelliteSort, SatelliteStatus};
 
+use super::sorting::SortArgs;
 use crate::completion;
 
 #[derive(Debug, Subcommand)]
@@ -47,7 +48,8 @@ A satellite must match all of the options.
 
 Examples:
   hive satellites list --tag web --tag production --online
-  hive satellites list --online false -o json")]
+  hive satellites list --online false -o json
+  hive satellites list --sort -last_seen --limit 10")]
 pub(crate) struct ListArgs {
     /// Only satellites with this tag; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
@@ -65,6 +67,11 @@ pub(crate) struct ListArgs {
     /// Only satellites of this team, by slug or id
     #[arg(long)]
     pub(crate) team: Option<String>,
+    /// Only satellites that this group has now, by its name or id
+    #[arg(long, add = completion::groups())]
+    pub(crate) group: Option<String>,
+    #[command(flatten)]
+    pub(crate) order: SortArgs<SatelliteSort>,
     /// List at most this many [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,

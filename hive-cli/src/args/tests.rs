@@ -83,7 +83,7 @@ fn a_team_token_needs_its_team() {
 fn old_names_still_mean_the_same() {
     assert!(matches!(
         parse("hive keys list").unwrap().command,
-        CliCommand::Call(CallCommand::ApiKeys(ApiKeysCommand::List { user: None }))
+        CliCommand::Call(CallCommand::ApiKeys(ApiKeysCommand::List { user: None, .. }))
     ));
     assert!(matches!(parse("hive sats list").unwrap().command, CliCommand::Call(CallCommand::Satellites(_))));
 }

@@ -1,13 +1,15 @@
 //! Users and teams.
 
 use clap::{Args, Subcommand, ValueEnum};
-use hive_core::wire::api::{PlatformRole, Role};
+use hive_core::wire::api::{PlatformRole, Role, TeamSort, UserSort};
+
+use super::sorting::SortArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// List users
     #[command(after_help = "Example:\n  hive users list")]
-    List,
+    List(SortArgs<UserSort>),
     /// Show one user
     #[command(visible_alias = "show", after_help = "Example:\n  hive users get anna")]
     Get {
@@ -86,7 +88,7 @@ pub(crate) struct PasswdArgs {}
 pub(crate) enum TeamsCommand {
     /// List your teams
     #[command(after_help = "Example:\n  hive teams list")]
-    List,
+    List(SortArgs<TeamSort>),
     /// Create a team
     #[command(after_help = "Example:\n  hive teams create ops")]
     Create {

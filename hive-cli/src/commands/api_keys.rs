@@ -1,6 +1,6 @@
 //! `hive api-keys`: one's own API keys.
 
-use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, RevokedWork};
+use hive_core::wire::api::{ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, RevokedWork};
 use serde_json::json;
 
 use super::or_empty;
@@ -10,6 +10,7 @@ use crate::lookup;
 use crate::output::Printer;
 use crate::table::TextTable;
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 const HEADER: [&str; 8] = ["ID", "NAME", "CREATED", "LAST USED", "EXPIRES", "REVOKED", "LIMITED TO", "MADE WITH"];
 
@@ -20,11 +21,13 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: ApiKeysCom
             // Only the key, so that a script can store the output.
             printer.report(&new, &new.api_key)
         }
-        ApiKeysCommand::List { user } => {
-            let keys = match user {
-                Some(user) => api.identity().api_key_list_of(lookup::user(api, &user).await?.id).await?,
-                None => api.identity().api_key_list().await?,
+        ApiKeysCommand::List { user, order } => {
+            let user_id = match user {
+                Some(user) => Some(lookup::user(api, &user).await?.id),
+                None => None,
             };
+            let (identity, filter) = (api.identity(), ApiKeyFilter { user_id });
+            let keys = collect(usize::MAX, order.sort, |page| identity.api_key_page(filter.clone(), page)).await?;
             printer.show(&keys, |keys| TextTable::of(HEADER, keys, row))
         }
         ApiKeysCommand::Rotate { id, overlap } => {

@@ -16,13 +16,10 @@ use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, RecordRe
 use crate::error::{CliError, Result};
 use crate::files::{AtomicFile, is_stdout};
 use crate::output::{self, Printer};
-use crate::pagination;
 use crate::settings::HiveSelector;
 use crate::table::TextTable;
 use hive_core::HiveApi;
-
-/// Requests for a record by its number. Each new record meanwhile moves it, and costs one more.
-const TRIES: usize = 5;
+use hive_core::lists::collect;
 
 /// Returns the exit code: 1 where a verification finds a fault. A file is verified without a hive.
 pub(super) async fn run(selector: HiveSelector, printer: Printer, command: AuditCommand) -> Result<u8> {
@@ -58,10 +55,11 @@ async fn list(api: &dyn HiveApi, printer: Printer, args: AuditListArgs, now: Tim
         }),
         None => None,
     };
-    let AuditListArgs { actor, action, since, until, limit, .. } = args;
+    let AuditListArgs { actor, action, since, until, order, limit, .. } = args;
     let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.as_of(now)));
-    let query = AuditQuery { actor, action, satellite_id, since, until };
-    let list = pagination::collect(limit, async |page| api.audit().query(query.clone(), page).await).await?;
+    let query = AuditQuery { actor, action, satellite_id, since, until, seq: None };
+    let audit = api.audit();
+    let list = collect(limit, order.sort, |page| audit.query(query.clone(), page)).await?;
     printer
         .show(&list, |list| TextTable::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
 }
@@ -90,24 +88,12 @@ async fn find(api: &dyn HiveApi, record: RecordRef) -> Result<AuditEntry> {
     Ok(found.ok_or(Error::NotFound { what: "audit record", id })?)
 }
 
-/// Finds a record by its number: the API has no such lookup, so its page is computed from the newest number. A caller
-/// who may see only part of the audit log has gaps in its pages, and may not find it.
+/// Finds a record by its number.
 async fn by_seq(api: &dyn HiveApi, seq: u64) -> Result<Option<AuditEntry>> {
-    let mut page = 1;
-    for _ in 0..TRIES {
-        let at = PageRequest { page, per_page: 1 };
-        let Some(entry) = api.audit().query(AuditQuery::default(), at).await?.items.pop() else { break };
-        // The newest is first: a record stands as many pages later as its number is smaller. New records shift it, so
-        // the distance is measured again.
-        match i64::try_from(entry.seq).unwrap_or(0) - i64::try_from(seq).unwrap_or(i64::MAX) {
-            0 => return Ok(Some(entry)),
-            distance => match u32::try_from(i64::from(page) + distance) {
-                Ok(next @ 1..) => page = next,
-                _ => break,
-            },
-        }
-    }
-    Ok(None)
+    let query = AuditQuery { seq: Some(seq), ..AuditQuery::default() };
+    let found = api.audit().query(query, PageRequest::first(1)).await?.items.pop();
+    // A hive of an earlier version may ignore the filter.
+    Ok(found.filter(|entry| entry.seq == seq))
 }
 
 fn show(printer: Printer, entry: &AuditEntry) -> Result<()> {

@@ -17,9 +17,9 @@ const LIST: &str = "hive groups list";
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: GroupsCommand) -> Result<()> {
     match command {
-        GroupsCommand::List { team, search, limit } => {
+        GroupsCommand::List { team, search, order, limit } => {
             let filter = GroupFilter { team: team_id(api, team).await?, search };
-            let groups = lookup::groups(api, filter, limit.unwrap_or(usize::MAX)).await?;
+            let groups = lookup::groups(api, filter, order.sort, limit.unwrap_or(usize::MAX)).await?;
             printer.show(&groups, |groups| TextTable::of(["NAME", "ID", "TEAM", "QUERY"], groups, row))
         }
         GroupsCommand::Show { group } => {

@@ -1,7 +1,7 @@
 //! `hive jobs`: commands on many satellites that the hive runs on its own.
 
 use hive_core::wire::JobId;
-use hive_core::wire::api::{Job, JobEvent};
+use hive_core::wire::api::{Job, JobEvent, JobSort, Sort};
 
 use super::{or_empty, wire_name};
 use crate::args::JobsCommand;
@@ -13,13 +13,13 @@ use crate::exec::progress::JobProgressBar;
 use crate::exec::results::{TargetPages, grouped, json};
 use crate::exit;
 use crate::output::{self, JsonList, Printer};
-use crate::pagination;
 use crate::table::TextTable;
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: JobsCommand) -> Result<u8> {
     match command {
-        JobsCommand::List { limit } => list(api, printer, limit).await,
+        JobsCommand::List { order, limit } => list(api, printer, order.sort, limit).await,
         JobsCommand::Show { id, output: with_output } => show(api, printer, id, with_output).await,
         JobsCommand::Watch { id } => watch(api, printer, id).await,
         JobsCommand::Cancel { id } => {
@@ -29,8 +29,9 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: JobsComman
     }
 }
 
-async fn list(api: &dyn HiveApi, printer: Printer, limit: usize) -> Result<u8> {
-    let list = pagination::collect(limit, async |page| api.jobs().list(page).await).await?;
+async fn list(api: &dyn HiveApi, printer: Printer, sort: Option<Sort<JobSort>>, limit: usize) -> Result<u8> {
+    let jobs = api.jobs();
+    let list = collect(limit, sort, |page| jobs.list(page)).await?;
     printer.show(&list, |list| {
         TextTable::of(["ID", "CREATED", "BY", "STATUS", "DONE", "COMMAND"], list, |job| {
             [

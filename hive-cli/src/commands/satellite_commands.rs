@@ -6,10 +6,11 @@ use hive_core::wire::api::{CommandInfo, OutputEncoding};
 use super::{or_empty, wire_name};
 use crate::args::CommandsCommand;
 use crate::error::Result;
+use crate::lookup;
 use crate::output::{self, Printer};
 use crate::table::TextTable;
-use crate::{lookup, pagination};
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: CommandsCommand) -> Result<()> {
     match command {
@@ -18,13 +19,14 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: CommandsCo
             let info = info.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
             show(printer, &info)
         }
-        CommandsCommand::List { satellite, limit } => {
+        CommandsCommand::List { satellite, order, limit } => {
             // An id is not looked up: a satellite that moved to another team is invisible, its old commands are not.
             let satellite = match satellite.parse() {
                 Ok(id) => id,
                 Err(_) => lookup::satellite(api, &satellite).await?.id,
             };
-            let list = pagination::collect(limit, async |page| api.commands().list(satellite, page).await).await?;
+            let commands = api.commands();
+            let list = collect(limit, order.sort, |page| commands.list(satellite, page)).await?;
             printer.show(&list, |list| {
                 TextTable::of(["ID", "CREATED", "BY", "STATUS", "EXIT", "COMMAND"], list, |info| {
                     let CommandInfo { id, created_at, created_by, status, exit_code, summary, .. } = info;

@@ -42,13 +42,14 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: Satellites
 }
 
 async fn list(api: &dyn HiveApi, printer: Printer, args: ListArgs) -> Result<()> {
-    let ListArgs { tags, online, status, search, team, limit } = args;
+    let ListArgs { tags, online, status, search, team, group, order, limit } = args;
     let team_id = match team {
         Some(team) => Some(lookup::team(api, &team).await?),
         None => None,
     };
-    let filter = SatelliteFilter { online, status: status.map(Into::into), tags, search, team_id };
-    let satellites = lookup::some(api, filter, limit.unwrap_or(usize::MAX)).await?;
+    let group = group.map(|group| group.parse()).transpose().map_err(|error| CliError::usage(format!("{error}")))?;
+    let filter = SatelliteFilter { online, status: status.map(Into::into), tags, search, team_id, group };
+    let satellites = lookup::some(api, filter, order.sort, limit.unwrap_or(usize::MAX)).await?;
     show_all(printer, &satellites)
 }
 

@@ -11,6 +11,7 @@ use crate::lookup;
 use crate::output::Printer;
 use crate::table::TextTable;
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TeamsCommand) -> Result<()> {
     match command {
@@ -19,7 +20,11 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TeamsComma
             let team = team.map_err(CliError::of_naming("hive teams list"))?;
             printer.show(&team, |team| table(std::slice::from_ref(team)))
         }
-        TeamsCommand::List => printer.show(&api.identity().team_list().await?, |teams| table(teams)),
+        TeamsCommand::List(order) => {
+            let identity = api.identity();
+            let teams = collect(usize::MAX, order.sort, |page| identity.team_page(page)).await?;
+            printer.show(&teams, |teams| table(teams))
+        }
         TeamsCommand::Members(command) => members(api, printer, command).await,
     }
 }

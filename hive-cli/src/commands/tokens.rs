@@ -10,12 +10,14 @@ use crate::lookup;
 use crate::output::Printer;
 use crate::table::TextTable;
 use hive_core::HiveApi;
+use hive_core::lists::collect;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TokensCommand) -> Result<()> {
     match command {
         TokensCommand::Create(args) => create(api, printer, args).await,
-        TokensCommand::List => {
-            let tokens = api.identity().registration_token_list().await?;
+        TokensCommand::List(order) => {
+            let identity = api.identity();
+            let tokens = collect(usize::MAX, order.sort, |page| identity.registration_token_page(page)).await?;
             let heading = ["ID", "SCOPE", "BY", "EXPIRES", "STATE", "DESCRIPTION"];
             printer.show(&tokens, |tokens| TextTable::of(heading, tokens, row))
         }

@@ -16,8 +16,8 @@ use hive_core::HiveApi;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: UsersCommand) -> Result<()> {
     match command {
-        UsersCommand::List => {
-            let users = lookup::users(api).await?;
+        UsersCommand::List(order) => {
+            let users = lookup::users(api, order.sort).await?;
             printer.show(&users, |users| TextTable::of(["USERNAME", "ID", "ROLE", "CREATED", "STATE"], users, row))
         }
         UsersCommand::Get { user } => show(printer, &lookup::user(api, &user).await?),

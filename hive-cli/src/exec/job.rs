@@ -158,7 +158,9 @@ mod tests {
     use async_trait::async_trait;
     use hive_core::jobs::JobOptions;
     use hive_core::wire::Timestamp;
-    use hive_core::wire::api::{ExecCommand, JobCounts, JobStatus, JobTarget, Page, PageRequest, Target};
+    use hive_core::wire::api::{
+        ExecCommand, JobCounts, JobSort, JobStatus, JobTarget, JobTargetSort, Page, PageRequest, Target,
+    };
     use hive_core::wire::id::Seed;
 
     /// A hive with one job. Each subscription takes the next answer; the hive is out of reach where there is none.
@@ -174,10 +176,10 @@ mod tests {
         async fn get(&self, _: JobId) -> hive_core::Result<Option<Job>> {
             Ok(Some(job()))
         }
-        async fn list(&self, _: PageRequest) -> hive_core::Result<Page<Job>> {
+        async fn list(&self, _: PageRequest<JobSort>) -> hive_core::Result<Page<Job>> {
             Err(Error::Unavailable("not played".into()))
         }
-        async fn list_targets(&self, _: JobId, _: PageRequest) -> hive_core::Result<Page<JobTarget>> {
+        async fn list_targets(&self, _: JobId, _: PageRequest<JobTargetSort>) -> hive_core::Result<Page<JobTarget>> {
             Err(Error::Unavailable("not played".into()))
         }
         async fn cancel(&self, _: JobId) -> hive_core::Result<Job> {

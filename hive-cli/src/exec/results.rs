@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use hive_core::wire::agent::Channel;
-use hive_core::wire::api::{ExecResult, JobTarget, PageRequest};
+use hive_core::wire::api::{ExecResult, JobTarget, JobTargetSort, PageRequest};
 use hive_core::wire::{CommandId, JobId};
 
 use super::groups::{Fingerprint, Fingerprinter, ResultGroup, ResultGroups};
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::exit;
 use crate::output::{self, JsonList};
 use hive_core::HiveApi;
+use hive_core::lists::next_request;
 
 /// Targets in one request.
 const PAGE_SIZE: u32 = 200;
@@ -61,26 +62,20 @@ pub(crate) async fn grouped(api: &dyn HiveApi, id: JobId) -> Result<u8> {
 pub(crate) struct TargetPages<'a> {
     api: &'a dyn HiveApi,
     id: JobId,
-    page: u32,
-    seen: u64,
-    total: Option<u64>,
+    /// `None` behind the last page.
+    next: Option<PageRequest<JobTargetSort>>,
 }
 
 impl<'a> TargetPages<'a> {
     pub(crate) fn new(api: &'a dyn HiveApi, id: JobId) -> Self {
-        Self { api, id, page: 1, seen: 0, total: None }
+        Self { api, id, next: Some(PageRequest::first(PAGE_SIZE)) }
     }
 
     /// Returns the next page; `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<JobTarget>>> {
-        if self.total.is_some_and(|total| self.seen >= total) {
-            return Ok(None);
-        }
-        let page = self.api.jobs().list_targets(self.id, PageRequest { page: self.page, per_page: PAGE_SIZE }).await?;
-        self.page += 1;
-        // The targets of a job are fixed, so the total cannot change between two pages.
-        self.total = Some(page.total);
-        self.seen += page.items.len() as u64;
+        let Some(request) = self.next.take() else { return Ok(None) };
+        let page = self.api.jobs().list_targets(self.id, request).await?;
+        self.next = next_request(&PageRequest::first(PAGE_SIZE), &page);
         Ok(Some(page.items).filter(|items| !items.is_empty()))
     }
 }

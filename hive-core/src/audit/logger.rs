@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, Page, PageRequest};
+use hive_wire::api::{
+    AuditEntry, AuditExportLine, AuditQuery, AuditSort, AuditTarget, AuditVerification, Page, PageRequest,
+};
 use serde_json::Value;
 
 use crate::{Result, Subscription};
@@ -15,7 +17,7 @@ pub trait AuditLogger: Send + Sync {
     async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry>;
 
     /// Lists records, newest first.
-    async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>>;
+    async fn query(&self, query: AuditQuery, page: PageRequest<AuditSort>) -> Result<Page<AuditEntry>>;
 
     /// Returns a record; `None` where there is none, or the caller may not know of it.
     async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>>;

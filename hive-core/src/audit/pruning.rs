@@ -107,7 +107,7 @@ fn checkpoint_record(
 pub(super) async fn newest_checkpoints(store: &dyn Store, public_key: &str) -> Result<Vec<AuditCheckpoint>> {
     let action = Some(AuditAction::AuditCheckpoint.as_str().to_owned());
     let query = AuditQuery { action, ..AuditQuery::default() };
-    let (entries, _) = store.audit_list(&query, &VisibleScope::ALL, RowRange { offset: 0, limit: NEWEST }).await?;
+    let (entries, _) = store.audit_list(&query, &VisibleScope::ALL, RowRange::part(0, NEWEST)).await?;
     let checkpoints = entries.iter().filter_map(|entry| AuditCheckpoint::verified(&entry.details));
     Ok(checkpoints.filter(|checkpoint| checkpoint.public_key == public_key).collect())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hive_wire::AuditId;
 use hive_wire::api::{
-    AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
+    AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditSort, AuditTarget, AuditVerification, Page, PageRequest,
 };
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
@@ -19,8 +19,8 @@ use crate::context::ServiceContext;
 use crate::grants::AccessGrants;
 use crate::handle::ServiceHandle;
 use crate::keys::Keys;
+use crate::lists::listing::Listing;
 use crate::store::{AuditStore, Store};
-use crate::validate::row_range;
 use crate::{Error, Result, Subscription};
 
 /// The most bytes of the details of a caller's own record.
@@ -70,11 +70,11 @@ impl AuditLogger for ServiceHandle<AuditLog> {
         Ok(store.audit_append(draft).await?)
     }
 
-    async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
-        let range = row_range(page)?;
+    async fn query(&self, query: AuditQuery, page: PageRequest<AuditSort>) -> Result<Page<AuditEntry>> {
+        let listing = Listing::of_rows(&("audit", &query), page)?;
         let visible = readable(&self.principal)?;
-        let (items, total) = self.service.store.audit_list(&query, &visible, range).await?;
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.audit_list(&query, &visible, listing.range()).await?;
+        Ok(listing.answer(rows, |entry| entry))
     }
 
     async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>> {

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, Page, PageRequest};
+use hive_wire::api::{
+    AuditEntry, AuditExportLine, AuditQuery, AuditSort, AuditTarget, AuditVerification, Page, PageRequest,
+};
 use serde_json::{Value, json};
 
 use super::Client;
@@ -17,7 +19,7 @@ impl AuditLogger for Client {
         self.transport.fetch(self.transport.post(&["api", "v1", "audit", "logs"]).json(&body)).await
     }
 
-    async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
+    async fn query(&self, query: AuditQuery, page: PageRequest<AuditSort>) -> Result<Page<AuditEntry>> {
         let call = self.transport.get(&["api", "v1", "audit", "logs"]);
         self.transport.fetch_page(with_query(with_query(call, &query)?, &page)?).await
     }

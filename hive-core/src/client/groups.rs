@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::GroupId;
-use hive_wire::api::{Group, GroupCreate, GroupDetails, GroupFilter, GroupUpdate, Page, PageRequest, Satellite};
+use hive_wire::api::{
+    Group, GroupCreate, GroupDetails, GroupFilter, GroupSort, GroupUpdate, Page, PageRequest, Satellite, SatelliteSort,
+};
 use reqwest::Method;
 
 use super::Client;
@@ -21,7 +23,7 @@ impl GroupManager for Client {
         present(self.transport.fetch(self.transport.get(&["api", "v1", "groups", &id.to_string()])).await)
     }
 
-    async fn list(&self, filter: GroupFilter, page: PageRequest) -> Result<Page<Group>> {
+    async fn list(&self, filter: GroupFilter, page: PageRequest<GroupSort>) -> Result<Page<Group>> {
         let call = with_query(self.transport.get(&["api", "v1", "groups"]), &filter)?;
         self.transport.fetch_page(with_query(call, &page)?).await
     }
@@ -36,7 +38,7 @@ impl GroupManager for Client {
         self.transport.call(self.transport.request(Method::DELETE, &path)).await
     }
 
-    async fn list_satellites(&self, id: GroupId, page: PageRequest) -> Result<Page<Satellite>> {
+    async fn list_satellites(&self, id: GroupId, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>> {
         let call = self.transport.get(&["api", "v1", "groups", &id.to_string(), "satellites"]);
         self.transport.fetch_page(with_query(call, &page)?).await
     }

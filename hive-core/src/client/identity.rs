@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken,
-    NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team,
-    TeamCreate, TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
+    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
+    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
+    UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
@@ -35,7 +36,7 @@ impl Identity for Client {
         self.transport.fetch(self.transport.post(&USERS).json(&user)).await
     }
 
-    async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
+    async fn user_list(&self, page: PageRequest<UserSort>) -> Result<Page<User>> {
         self.transport.fetch_page(with_query(self.transport.get(&USERS), &page)?).await
     }
 
@@ -56,12 +57,13 @@ impl Identity for Client {
         self.transport.fetch(self.transport.post(&TEAMS).json(&team)).await
     }
 
-    async fn team_list(&self) -> Result<Vec<Team>> {
-        self.transport.fetch(self.transport.get(&TEAMS)).await
+    async fn team_page(&self, page: PageRequest<TeamSort>) -> Result<Page<Team>> {
+        self.transport.fetch_page(with_query(self.transport.get(&TEAMS), &page)?).await
     }
 
-    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>> {
-        self.transport.fetch(self.transport.get(&["api", "v1", "teams", &team.to_string(), "members"])).await
+    async fn team_member_page(&self, team: TeamId, page: PageRequest<TeamMemberSort>) -> Result<Page<TeamMember>> {
+        let call = self.transport.get(&["api", "v1", "teams", &team.to_string(), "members"]);
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>> {
@@ -78,13 +80,9 @@ impl Identity for Client {
         self.transport.fetch(self.transport.post(&API_KEYS).json(&key)).await
     }
 
-    async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
-        self.transport.fetch(self.transport.get(&API_KEYS)).await
-    }
-
-    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
-        let filter = ApiKeyFilter { user_id: Some(user) };
-        self.transport.fetch(with_query(self.transport.get(&API_KEYS), &filter)?).await
+    async fn api_key_page(&self, filter: ApiKeyFilter, page: PageRequest<ApiKeySort>) -> Result<Page<ApiKeyInfo>> {
+        let call = with_query(self.transport.get(&API_KEYS), &filter)?;
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {
@@ -101,8 +99,11 @@ impl Identity for Client {
         self.transport.fetch(self.transport.post(&TOKENS).json(&token)).await
     }
 
-    async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>> {
-        self.transport.fetch(self.transport.get(&TOKENS)).await
+    async fn registration_token_page(
+        &self,
+        page: PageRequest<RegistrationTokenSort>,
+    ) -> Result<Page<RegistrationTokenInfo>> {
+        self.transport.fetch_page(with_query(self.transport.get(&TOKENS), &page)?).await
     }
 
     async fn registration_token_revoke(&self, id: RegistrationTokenId) -> Result<()> {

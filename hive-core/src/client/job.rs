@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::JobId;
-use hive_wire::api::{ExecCommand, Job, JobCreate, JobEvent, JobTarget, Page, PageRequest, Target};
+use hive_wire::api::{
+    ExecCommand, Job, JobCreate, JobEvent, JobSort, JobTarget, JobTargetSort, Page, PageRequest, Target,
+};
 use reqwest::header;
 
 use super::Client;
@@ -26,11 +28,11 @@ impl JobManager for Client {
         present(self.transport.fetch(self.transport.get(&["api", "v1", "jobs", &id.to_string()])).await)
     }
 
-    async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
+    async fn list(&self, page: PageRequest<JobSort>) -> Result<Page<Job>> {
         self.transport.fetch_page(with_query(self.transport.get(&["api", "v1", "jobs"]), &page)?).await
     }
 
-    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
+    async fn list_targets(&self, id: JobId, page: PageRequest<JobTargetSort>) -> Result<Page<JobTarget>> {
         let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "targets"]);
         self.transport.fetch_page(with_query(call, &page)?).await
     }

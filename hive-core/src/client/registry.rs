@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use hive_wire::api::{
     ApiError, EventCursor, EventQuery, Page, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery,
-    SatelliteUpdate, TagCount, TagFilter,
+    SatelliteSort, SatelliteUpdate, TagCount, TagFilter, TagSort,
 };
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::Client;
 use super::transport::{Patience, with_query};
+use crate::lists::collect;
 use crate::{DeviceRegistry, Error, EventItem, Result, Subscription};
 
 #[async_trait]
@@ -37,7 +38,7 @@ impl DeviceRegistry for Client {
         present(self.transport.fetch(self.transport.get(&path)).await)
     }
 
-    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>> {
         let call = self.transport.get(&["api", "v1", "satellites"]);
         let call = with_query(call, &SatelliteListQuery::from(filter))?;
         self.transport.fetch_page(with_query(call, &page)?).await
@@ -56,21 +57,10 @@ impl DeviceRegistry for Client {
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
         // By the filter and not by a path with the tag: `.` and `..` are valid tags, and a URL would resolve them.
         let filter = SatelliteFilter { tags: vec![tag.to_owned()], ..SatelliteFilter::default() };
-        let mut found = Vec::new();
-        for page in 1.. {
-            let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let Page { items, total, .. } = self.list(filter.clone(), request).await?;
-            let is_last = items.len() < PageRequest::MAX_PER_PAGE as usize;
-            found.extend(items);
-            // Both conditions: satellites may be added or removed between two pages.
-            if is_last || found.len() as u64 >= total {
-                break;
-            }
-        }
-        Ok(found)
+        collect(usize::MAX, None, |page| self.list(filter.clone(), page)).await
     }
 
-    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>> {
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest<TagSort>) -> Result<Page<TagCount>> {
         let call = with_query(self.transport.get(&["api", "v1", "tags"]), &filter)?;
         self.transport.fetch_page(with_query(call, &page)?).await
     }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    CommandInfo, CommandQuery, ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult, OutputEncoding,
-    OutputQuery, Page, PageRequest, PowerRequest, Target,
+    CommandInfo, CommandQuery, CommandSort, ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult,
+    OutputEncoding, OutputQuery, Page, PageRequest, PowerRequest, Target,
 };
 use hive_wire::{CommandId, SatelliteId};
 use reqwest::{RequestBuilder, header};
@@ -101,7 +101,7 @@ impl CommandRouter for Client {
         self.transport.fetch_bytes(with_query(call, &part)?).await
     }
 
-    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+    async fn list(&self, satellite: SatelliteId, page: PageRequest<CommandSort>) -> Result<Page<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
         self.transport.fetch_page(with_query(call, &page)?).await
     }

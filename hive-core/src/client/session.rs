@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hive_wire::SessionId;
-use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_wire::api::{Page, PageRequest, Session, SessionCreate, SessionFilter, SessionInput, SessionSort, Size};
 use hive_wire::session::AttachRequest;
 use reqwest::Method;
 
@@ -29,9 +29,9 @@ impl SessionManager for Client {
         present(self.transport.fetch(self.transport.get(&path)).await)
     }
 
-    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
-        let call = self.transport.get(&["api", "v1", "sessions"]);
-        self.transport.fetch(with_query(call, &filter)?).await
+    async fn list_page(&self, filter: SessionFilter, page: PageRequest<SessionSort>) -> Result<Page<Session>> {
+        let call = with_query(self.transport.get(&["api", "v1", "sessions"]), &filter)?;
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()> {

@@ -140,10 +140,11 @@ impl Transport {
 
     pub(super) async fn fetch_page<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Page<T>> {
         let Envelope { data, pagination, .. } = self.envelope::<Vec<T>>(request, Patience::Call).await?;
-        let Some(pagination) = pagination else {
-            return Err(Error::Other("the answer does not say which page it is".into()));
-        };
-        Ok(Page { items: data, total: pagination.total, page: pagination.page, per_page: pagination.per_page })
+        // A hive of an earlier version has some lists without pages.
+        Ok(match pagination {
+            Some(pagination) => Page::from_parts(data, pagination),
+            None => Page::whole(data),
+        })
     }
 
     /// Sends a request and returns its answer unchanged.

@@ -1,6 +1,6 @@
 //! Commands as callers look them up.
 
-use hive_wire::api::{CommandInfo, Page, PageRequest};
+use hive_wire::api::{CommandInfo, CommandSort, Page, PageRequest};
 use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
@@ -8,8 +8,8 @@ use super::redaction::{may_read, redact_command};
 use super::result::info;
 use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::authorization::{authorize, hidden_now, tags_for};
+use crate::lists::listing::Listing;
 use crate::store::CommandRow;
-use crate::validate::row_range;
 use crate::{Error, Result};
 
 impl Commands {
@@ -38,26 +38,25 @@ impl Commands {
         &self,
         principal: &Principal,
         satellite: SatelliteId,
-        page: PageRequest,
+        page: PageRequest<CommandSort>,
     ) -> Result<Page<CommandInfo>> {
-        let range = row_range(page)?;
+        let listing = Listing::of_rows(&("commands", satellite), page)?;
         let permission = &Permission::SatellitesRead;
         let hidden = hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?;
-        let (rows, total) = self.store.command_list(satellite, &visible_scope(principal, permission), range).await?;
+        let visible = visible_scope(principal, permission);
+        let (rows, total) = self.store.command_list(satellite, &visible, listing.range()).await?;
         // Commands that were given in a team of the caller are listed, also where the satellite is hidden from it by
         // now.
         if let Some(hidden) = hidden.filter(|_| total == 0) {
             return Err(hidden);
         }
-        let items = rows.into_iter().map(|row| {
+        Ok(listing.answer((rows, total), |row| {
             let is_readable = may_read(principal, [row.team_id]);
             let mut info = info(row);
             if !is_readable {
                 redact_command(&mut info);
             }
             info
-        });
-        let items = items.collect();
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        }))
     }
 }

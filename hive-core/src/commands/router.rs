@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    CommandInfo, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+    CommandInfo, CommandSort, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
+    Target,
 };
 use hive_wire::{CommandId, SatelliteId};
 
@@ -113,7 +114,7 @@ pub trait CommandRouter: Send + Sync {
 
     /// Lists a satellite's commands that were given in a team of the caller's, newest first, without their output. The satellite
     /// may be of another team by now.
-    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
+    async fn list(&self, satellite: SatelliteId, page: PageRequest<CommandSort>) -> Result<Page<CommandInfo>>;
 
     /// Cancels a command: a queued one ends at once, a running one when its whole process tree has ended. A command
     /// that has ended stays as it is. Returns the command as it is then.

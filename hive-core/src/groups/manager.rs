@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::GroupId;
-use hive_wire::api::{Group, GroupCreate, GroupDetails, GroupFilter, GroupUpdate, Page, PageRequest, Satellite};
+use hive_wire::api::{
+    Group, GroupCreate, GroupDetails, GroupFilter, GroupSort, GroupUpdate, Page, PageRequest, Satellite, SatelliteSort,
+};
 
 use crate::Result;
 
@@ -21,11 +23,11 @@ pub trait GroupManager: Send + Sync {
     /// Returns a group with its members; `None` if there is none, or it is hidden from the caller.
     async fn get(&self, id: GroupId) -> Result<Option<GroupDetails>>;
     /// Lists groups by name.
-    async fn list(&self, filter: GroupFilter, page: PageRequest) -> Result<Page<Group>>;
+    async fn list(&self, filter: GroupFilter, page: PageRequest<GroupSort>) -> Result<Page<Group>>;
     /// Changes a group. Jobs that were started before do not change.
     async fn update(&self, id: GroupId, update: GroupUpdate) -> Result<GroupDetails>;
     /// Removes a group. Its satellites and its jobs stay.
     async fn remove(&self, id: GroupId) -> Result<()>;
     /// Lists the satellites that the group has now, by name.
-    async fn list_satellites(&self, id: GroupId, page: PageRequest) -> Result<Page<Satellite>>;
+    async fn list_satellites(&self, id: GroupId, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>>;
 }

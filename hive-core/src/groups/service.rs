@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    Group, GroupCreate, GroupDetails, GroupFilter, GroupRef, GroupUpdate, MAX_GROUP_MEMBERS, Page, PageRequest,
-    Satellite,
+    Group, GroupCreate, GroupDetails, GroupFilter, GroupRef, GroupSort, GroupUpdate, MAX_GROUP_MEMBERS, Page,
+    PageRequest, Satellite, SatelliteSort,
 };
 use hive_wire::{GroupId, SatelliteId, TeamId};
 use serde_json::json;
@@ -17,8 +17,8 @@ use crate::audit::excerpt::Details;
 use crate::audit::{AuditAction, AuditDraft};
 use crate::authorization::{authorize, group_for};
 use crate::handle::ServiceHandle;
+use crate::lists::listing::Listing;
 use crate::store::{GroupPatch, GroupQuery, RowRange, SatelliteQuery, SatelliteSelection};
-use crate::validate::row_range;
 use crate::{Error, Result};
 
 /// The satellites whose rows are read in one go.
@@ -39,11 +39,12 @@ impl GroupManager for ServiceHandle<Groups> {
         }
     }
 
-    async fn list(&self, filter: GroupFilter, page: PageRequest) -> Result<Page<Group>> {
+    async fn list(&self, filter: GroupFilter, page: PageRequest<GroupSort>) -> Result<Page<Group>> {
+        let listing = Listing::of_rows(&("groups", &filter), page)?;
         let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
         let query = GroupQuery { visible, team_id: filter.team, search: filter.search };
-        let (items, total) = self.service.store.group_list(&query, row_range(page)?).await?;
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.group_list(&query, listing.range()).await?;
+        Ok(listing.answer(rows, |group| group))
     }
 
     async fn update(&self, id: GroupId, update: GroupUpdate) -> Result<GroupDetails> {
@@ -54,10 +55,10 @@ impl GroupManager for ServiceHandle<Groups> {
         self.service.remove(&self.principal, id).await
     }
 
-    async fn list_satellites(&self, id: GroupId, page: PageRequest) -> Result<Page<Satellite>> {
+    async fn list_satellites(&self, id: GroupId, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>> {
         let group = self.service.group_for(&self.principal, id, &Permission::SatellitesRead).await?;
         let query = satellites_of(&self.principal, &group, SatelliteSelection::of_group(&group));
-        self.service.satellites.page_matching(&query, page).await
+        self.service.satellites.list_matching(&("satellites of a group", id), &query, page).await
     }
 }
 
@@ -151,16 +152,15 @@ impl Groups {
     async fn details(&self, principal: &Principal, group: Group) -> Result<GroupDetails> {
         let members = self.members(principal, &group).await?;
         let query = satellites_of(principal, &group, SatelliteSelection::of_group(&group));
-        let (_, satellite_count) =
-            // No rows, only their number.
-            self.satellite_store.satellite_list(&query, RowRange { offset: 0, limit: 0 }).await?;
+        // No rows, only their number.
+        let (_, satellite_count) = self.satellite_store.satellite_list(&query, RowRange::part(0, 0)).await?;
         Ok(GroupDetails { group, members, satellite_count })
     }
 
     /// Returns the satellites that a group lists and that the principal sees.
     async fn members(&self, principal: &Principal, group: &Group) -> Result<Vec<SatelliteId>> {
         let query = satellites_of(principal, group, SatelliteSelection::listed_by(group.id));
-        Ok(self.satellite_store.satellite_list_ids(&query).await?)
+        Ok(self.satellite_store.satellite_list_ids(&query, RowRange::ALL).await?)
     }
 
     fn record(&self, principal: &Principal, action: AuditAction, group: &Group, details: Details) -> AuditDraft {

@@ -15,7 +15,7 @@ use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize_action;
 use crate::clock::ClockAndRng;
-use crate::store::{ApiKeyRow, KeyRotation};
+use crate::store::{ApiKeyRow, KeyRotation, RowRange};
 use crate::validate::{check_note, check_range};
 use crate::{Error, Result};
 
@@ -62,11 +62,6 @@ impl IdentityService {
         Ok(NewApiKey { api_key: user_key(id, &secret), info: self.key_info(row) })
     }
 
-    pub(super) async fn list_api_keys(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
-        let rows = self.store.api_key_list(user).await?;
-        Ok(rows.into_iter().map(|row| self.key_info(row)).collect())
-    }
-
     pub(super) async fn rotate_api_key(
         &self,
         principal: &Principal,
@@ -75,7 +70,7 @@ impl IdentityService {
         rotate: ApiKeyRotate,
     ) -> Result<NewApiKey> {
         check_range("overlap_seconds", rotate.overlap_seconds, 0, MAX_OVERLAP)?;
-        let keys = self.store.api_key_list(user).await?;
+        let (keys, _) = self.store.api_key_list(user, RowRange::ALL).await?;
         let key = keys.into_iter().find(|key| key.id == id).ok_or_else(|| no_api_key(id))?;
         // Limits never change, so that this check still holds when the key is rotated below.
         let own = self.key_of(principal).await?;
@@ -126,7 +121,7 @@ impl IdentityService {
     }
 
     /// A key as its owner sees it.
-    fn key_info(&self, row: ApiKeyRow) -> ApiKeyInfo {
+    pub(super) fn key_info(&self, row: ApiKeyRow) -> ApiKeyInfo {
         let ApiKeyRow {
             id,
             user_id,

@@ -1,6 +1,8 @@
 //! Registration tokens: created, listed and revoked here, used by the satellites that register.
 
-use hive_wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, TokenScope};
+use hive_wire::api::{
+    NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, RegistrationTokenSort, TokenScope,
+};
 use hive_wire::{RegistrationTokenId, SatelliteId, TeamId, Timestamp};
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::access::{
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::{authorize_action, forbidden, satellite_for};
-use crate::store::{NewRegistrationTokenRow, RegistrationTokenRow};
+use crate::store::{NewRegistrationTokenRow, RegistrationTokenRow, RowRange};
 use crate::validate::{check_hours, check_known, check_labels, check_note, check_patterns, normalized};
 use crate::{Error, Result};
 
@@ -75,13 +77,17 @@ impl IdentityService {
         Ok(NewRegistrationToken { token, token_id: id, expires_at, scope })
     }
 
-    pub(super) async fn list_registration_tokens(&self, principal: &Principal) -> Result<Vec<RegistrationTokenInfo>> {
+    pub(super) async fn list_registration_tokens(
+        &self,
+        principal: &Principal,
+        range: RowRange<RegistrationTokenSort>,
+    ) -> Result<(Vec<RegistrationTokenInfo>, u64)> {
         let visible = visible_scope(principal, &Permission::TokensManage);
         if visible.is_nothing() {
             // An empty list would say that there are no tokens.
             return Err(forbidden(&Permission::TokensManage));
         }
-        Ok(self.token_store.registration_token_list(&visible).await?)
+        Ok(self.token_store.registration_token_list(&visible, range).await?)
     }
 
     pub(super) async fn revoke_registration_token(&self, principal: &Principal, id: RegistrationTokenId) -> Result<()> {

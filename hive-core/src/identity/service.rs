@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page,
-    PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Team, TeamCreate,
-    TeamMember, TeamMemberPut, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
+    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
+    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
+    UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
@@ -17,16 +18,16 @@ use super::key_uses::KeyUses;
 use super::losses::IdentityObserver;
 use super::users::no_user;
 use super::verifier::CredentialVerifier;
-use crate::access::{Credential, Permission, Principal, ResourceScope};
+use crate::access::{Credential, Permission, Principal, ResourceScope, visible_scope};
 use crate::authorization::authorize_action;
 use crate::context::ServiceContext;
 use crate::grants::AccessGrants;
 use crate::handle::ServiceHandle;
 use crate::identity::Identity;
 use crate::keys::Keys;
+use crate::lists::listing::Listing;
 use crate::observers::Observers;
 use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
-use crate::validate::row_range;
 use crate::{Error, Result};
 
 /// The users, teams and credentials of a hive.
@@ -100,10 +101,11 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.create_user(&self.principal, user).await
     }
 
-    async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
+    async fn user_list(&self, page: PageRequest<UserSort>) -> Result<Page<User>> {
+        let listing = Listing::of_rows(&"users", page)?;
         authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
-        let (items, total) = self.service.store.user_list(row_range(page)?).await?;
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.user_list(listing.range()).await?;
+        Ok(listing.answer(rows, |user| user))
     }
 
     async fn user_get(&self, id: UserId) -> Result<Option<User>> {
@@ -125,13 +127,19 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.create_team(&self.principal, team).await
     }
 
-    async fn team_list(&self) -> Result<Vec<Team>> {
-        self.service.visible_teams(&self.principal).await
+    async fn team_page(&self, page: PageRequest<TeamSort>) -> Result<Page<Team>> {
+        let listing = Listing::of_rows(&"teams", page)?;
+        // The teams of which the principal may see the satellites.
+        let visible = visible_scope(&self.principal, &Permission::SatellitesRead).teams;
+        let rows = self.service.store.team_list(&visible, listing.range()).await?;
+        Ok(listing.answer(rows, |team| team))
     }
 
-    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>> {
+    async fn team_member_page(&self, team: TeamId, page: PageRequest<TeamMemberSort>) -> Result<Page<TeamMember>> {
+        let listing = Listing::of_rows(&("members of a team", team), page)?;
         self.service.authorize_team(&self.principal, team).await?;
-        Ok(self.service.store.team_member_list(team).await?)
+        let rows = self.service.store.team_member_list(team, listing.range()).await?;
+        Ok(listing.answer(rows, |member| member))
     }
 
     async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>> {
@@ -149,18 +157,11 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.create_api_key(&self.principal, self.user()?, key).await
     }
 
-    async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
-        self.service.list_api_keys(self.user()?).await
-    }
-
-    async fn api_key_list_of(&self, user: UserId) -> Result<Vec<ApiKeyInfo>> {
-        if self.principal.user() == Some(user) && authorize_any_key(&self.principal).is_err() {
-            return self.api_key_list().await;
-        }
-        authorize_any_key(&self.principal)?;
-        self.service.store.user_get(user).await?.ok_or_else(|| no_user(user))?;
-        self.service.list_api_keys(user).await
+    async fn api_key_page(&self, filter: ApiKeyFilter, page: PageRequest<ApiKeySort>) -> Result<Page<ApiKeyInfo>> {
+        let listing = Listing::of_rows(&("API keys", &filter), page)?;
+        let user = self.key_owner(filter.user_id).await?;
+        let rows = self.service.store.api_key_list(user, listing.range()).await?;
+        Ok(listing.answer(rows, |row| self.service.key_info(row)))
     }
 
     async fn api_key_rotate(&self, id: ApiKeyId, rotate: ApiKeyRotate) -> Result<NewApiKey> {
@@ -176,8 +177,13 @@ impl Identity for ServiceHandle<IdentityService> {
         self.service.create_registration_token(&self.principal, token).await
     }
 
-    async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>> {
-        self.service.list_registration_tokens(&self.principal).await
+    async fn registration_token_page(
+        &self,
+        page: PageRequest<RegistrationTokenSort>,
+    ) -> Result<Page<RegistrationTokenInfo>> {
+        let listing = Listing::of_rows(&"registration tokens", page)?;
+        let rows = self.service.list_registration_tokens(&self.principal, listing.range()).await?;
+        Ok(listing.answer(rows, |token| token))
     }
 
     async fn registration_token_revoke(&self, id: RegistrationTokenId) -> Result<()> {
@@ -186,6 +192,22 @@ impl Identity for ServiceHandle<IdentityService> {
 }
 
 impl ServiceHandle<IdentityService> {
+    /// Returns the user whose keys are listed: the one who acts, or another one for those who may list any.
+    async fn key_owner(&self, user: Option<UserId>) -> Result<UserId> {
+        let may_any = authorize_any_key(&self.principal);
+        match user {
+            // One's own keys need no more than without the filter.
+            Some(user) if self.principal.user() != Some(user) || may_any.is_ok() => {
+                may_any?;
+                Ok(self.service.store.user_get(user).await?.ok_or_else(|| no_user(user))?.user.id)
+            }
+            _ => {
+                authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
+                self.user()
+            }
+        }
+    }
+
     /// Returns the user who acts, also by an API key.
     fn user(&self) -> Result<UserId> {
         user_of(&self.principal)

@@ -10,6 +10,7 @@ use crate::access::{Permission, Principal, ResourceScope, Role, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize;
+use crate::store::RowRange;
 use crate::validate::check_known;
 use crate::{Error, Result};
 
@@ -24,14 +25,6 @@ impl IdentityService {
         let record = record(&self.context, principal, AuditAction::TeamCreate, subject, json!({ "slug": team.slug }));
         self.store.team_create(team.clone(), record).await?;
         Ok(team)
-    }
-
-    /// Lists the teams of which the principal may see the satellites.
-    pub(super) async fn visible_teams(&self, principal: &Principal) -> Result<Vec<Team>> {
-        let mut teams = self.store.team_list().await?;
-        let visible = visible_scope(principal, &Permission::SatellitesRead).teams;
-        teams.retain(|team| visible.covers(Some(team.id)));
-        Ok(teams)
     }
 
     /// Checks that a team exists.
@@ -76,7 +69,9 @@ impl IdentityService {
         username: &str,
         role: Role,
     ) -> Result<TeamMember> {
-        let found = self.visible_teams(principal).await?.into_iter().find(|known| known.slug == team);
+        let visible = visible_scope(principal, &Permission::SatellitesRead).teams;
+        let (teams, _) = self.store.team_list(&visible, RowRange::ALL).await?;
+        let found = teams.into_iter().find(|known| known.slug == team);
         let team = found.ok_or_else(|| Error::NotFound { what: "team", id: team.into() })?.id;
         self.authorize_team(principal, team).await?;
         Ok(self.put_member(principal, team, TeamMemberPut { username: username.into(), role }).await?.value)

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hive_wire::JobId;
-use hive_wire::api::{ExecCommand, Job, JobEvent, JobTarget, Page, PageRequest, Target};
+use hive_wire::api::{ExecCommand, Job, JobEvent, JobSort, JobTarget, JobTargetSort, Page, PageRequest, Target};
 
 use crate::{Result, Subscription};
 
@@ -36,9 +36,9 @@ pub trait JobManager: Send + Sync {
     /// Returns a job; `None` where there is none, or one of its satellites is hidden from the caller.
     async fn get(&self, id: JobId) -> Result<Option<Job>>;
     /// Lists jobs, newest first.
-    async fn list(&self, page: PageRequest) -> Result<Page<Job>>;
+    async fn list(&self, page: PageRequest<JobSort>) -> Result<Page<Job>>;
     /// Lists the targets of a job by name. Their output is read by their commands.
-    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>>;
+    async fn list_targets(&self, id: JobId, page: PageRequest<JobTargetSort>) -> Result<Page<JobTarget>>;
     /// Cancels a job. Queued commands end at once, running ones when their satellite has ended the whole process tree.
     /// A job that has ended stays as it is. Returns the job without waiting for its end.
     async fn cancel(&self, id: JobId) -> Result<Job>;

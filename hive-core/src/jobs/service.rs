@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::JobId;
-use hive_wire::api::{CommandEnd, ExecCommand, Job, JobEvent, JobStatus, JobTarget, Page, PageRequest, Target};
+use hive_wire::api::{
+    CommandEnd, ExecCommand, Job, JobEvent, JobSort, JobStatus, JobTarget, JobTargetSort, Page, PageRequest, Target,
+};
 use serde_json::json;
 
 use super::submit::only_team;
@@ -16,8 +18,8 @@ use crate::commands::payload::Work;
 use crate::commands::redaction::{may_read, redact_job, redact_target};
 use crate::handle::ServiceHandle;
 use crate::jobs::{JobManager, JobOptions};
+use crate::lists::listing::Listing;
 use crate::store::{JobRow, JobTargetRow};
-use crate::validate::row_range;
 use crate::{Error, Result, Subscription};
 
 #[async_trait]
@@ -35,22 +37,25 @@ impl JobManager for ServiceHandle<Jobs> {
         Ok(found.map(|row| self.view(row)))
     }
 
-    async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
+    async fn list(&self, page: PageRequest<JobSort>) -> Result<Page<Job>> {
+        let listing = Listing::of_rows(&"jobs", page)?;
         let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
-        let (rows, total) = self.service.store.job_list(&visible, row_range(page)?).await?;
-        let items = rows.into_iter().map(|row| self.view(row)).collect();
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.job_list(&visible, listing.range()).await?;
+        Ok(listing.answer(rows, |row| self.view(row)))
     }
 
-    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
-        let range = row_range(page)?;
+    async fn list_targets(&self, id: JobId, page: PageRequest<JobTargetSort>) -> Result<Page<JobTarget>> {
+        let listing = Listing::of_rows(&("targets of a job", id), page)?;
         let job = self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await?;
-        let (rows, total) = self.service.store.job_target_list(id, range).await?;
-        let mut items: Vec<_> = rows.into_iter().map(target).collect();
-        if !may_read(&self.principal, job.teams) {
-            items.iter_mut().for_each(redact_target);
-        }
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.job_target_list(id, listing.range()).await?;
+        let is_readable = may_read(&self.principal, job.teams);
+        Ok(listing.answer(rows, |row| {
+            let mut target = target(row);
+            if !is_readable {
+                redact_target(&mut target);
+            }
+            target
+        }))
     }
 
     async fn cancel(&self, id: JobId) -> Result<Job> {
@@ -187,6 +192,7 @@ fn job(row: JobRow) -> Job {
 
 fn target(row: JobTargetRow) -> JobTarget {
     let JobTargetRow {
+        place: _,
         satellite_id,
         satellite_name,
         team_id: _,

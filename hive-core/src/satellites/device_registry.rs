@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use hive_wire::SatelliteId;
 use hive_wire::api::{
-    EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate, TagCount, TagFilter,
+    EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort, SatelliteUpdate, TagCount, TagFilter,
+    TagSort,
 };
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use secrecy::SecretString;
@@ -30,8 +31,11 @@ pub trait DeviceRegistry: Send + Sync {
     /// Returns a satellite; `None` where there is none, or it is hidden from the caller.
     async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>>;
 
-    /// Lists satellites by name.
-    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>>;
+    /// Lists satellites, by name unless another order is asked for.
+    ///
+    /// # Errors
+    /// `NotFound` for a group that does not exist, or that is hidden from the caller.
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>>;
 
     /// Changes what a person may change of a satellite. Another team ends what is open on it: commands as cancelled, terminals
     /// as killed.
@@ -44,7 +48,7 @@ pub trait DeviceRegistry: Send + Sync {
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
 
     /// Lists the tags of satellites that the caller sees, by their text, each with the number of these satellites.
-    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>>;
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest<TagSort>) -> Result<Page<TagCount>>;
 
     /// Subscribes to what happens to satellites the caller may see: from now on, or behind the position of an item that the
     /// caller got before. A satellite that goes to a team the caller is not in is reported as removed.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hive_wire::agent::{ToAgent, close};
 use hive_wire::api::{
-    AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate, TagCount, TagFilter,
+    AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort, SatelliteUpdate, TagCount,
+    TagFilter, TagSort,
 };
 use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
@@ -23,9 +24,13 @@ use crate::authorization::{authorize_action, satellite_for};
 use crate::events::EventSubject;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
+use crate::lists::listing::Listing;
 use crate::satellites::DeviceRegistry;
-use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, StoreError, TagListQuery};
-use crate::validate::{check_known, check_labels, normalized, row_range};
+use crate::store::{
+    Assignment, RowOrder as _, RowRange, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow, StoreError,
+    TagListQuery,
+};
+use crate::validate::{check_known, check_labels, normalized};
 use crate::{Error, EventItem, Result, Subscription};
 
 /// Rows that are read in one go.
@@ -50,7 +55,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         }
     }
 
-    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest<SatelliteSort>) -> Result<Page<Satellite>> {
         self.service.list(&self.principal, filter, page).await
     }
 
@@ -69,11 +74,12 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         Ok(self.service.views(rows).await)
     }
 
-    async fn list_tags(&self, filter: TagFilter, page: PageRequest) -> Result<Page<TagCount>> {
+    async fn list_tags(&self, filter: TagFilter, page: PageRequest<TagSort>) -> Result<Page<TagCount>> {
+        let listing = Listing::of_rows(&("tags", &filter), page)?;
         let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
         let query = TagListQuery { visible, team_id: filter.team, search: filter.search };
-        let (items, total) = self.service.store.satellite_tag_list(&query, row_range(page)?).await?;
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+        let rows = self.service.store.satellite_tag_list(&query, listing.range()).await?;
+        Ok(listing.answer(rows, |tag| tag))
     }
 
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {
@@ -102,65 +108,16 @@ impl Satellites {
         Ok(())
     }
 
-    async fn list(&self, principal: &Principal, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
-        let range = row_range(page)?;
-        let query = SatelliteQuery {
-            visible: visible_scope(principal, &Permission::SatellitesRead),
-            status: filter.status,
-            tags: filter.tags,
-            search: filter.search,
-            team_id: filter.team_id,
-            ids: None,
-            selection: None,
-        };
-        let (items, total) = match filter.online {
-            None => {
-                let (rows, total) = self.store.satellite_list(&query, range).await?;
-                (self.views(rows).await, total)
-            }
-            Some(online) => {
-                // Presence is in memory, so that the store can neither filter by it nor count. It gives the ids, from an
-                // index, and the rows of one page.
-                let mut ids = self.store.satellite_list_ids(&query).await?;
-                ids.retain(|id| self.links.is_online(*id) == online);
-                let total = ids.len() as u64;
-                let page = ids.iter().skip(range.offset as usize).take(range.limit as usize).copied().collect();
-                let rows = self.rows_of(&query, page).await?;
-                // The link of one may have come or gone since the ids were looked at: a page has what it says.
-                let mut items = self.views(rows).await;
-                items.retain(|satellite| satellite.online == online);
-                (items, total)
-            }
-        };
-        Ok(Page { items, total, page: page.page, per_page: page.per_page })
-    }
-
-    /// Returns a page of the satellites that match, by name.
-    pub(crate) async fn page_matching(&self, query: &SatelliteQuery, page: PageRequest) -> Result<Page<Satellite>> {
-        let (rows, total) = self.store.satellite_list(query, row_range(page)?).await?;
-        Ok(Page { items: self.views(rows).await, total, page: page.page, per_page: page.per_page })
-    }
-
     /// Returns all satellites that match, by name. It reads their rows in parts, so that the descriptions of thousands of
     /// machines do not occupy a worker at once.
     pub(super) async fn rows_matching(&self, query: &SatelliteQuery) -> Result<Vec<SatelliteRow>> {
-        let ids = self.store.satellite_list_ids(query).await?;
+        let ids = self.store.satellite_list_ids(query, RowRange::ALL).await?;
         let mut rows = Vec::with_capacity(ids.len());
         for part in ids.chunks(ROWS_AT_ONCE) {
-            rows.extend(self.rows_of(query, part.to_vec()).await?);
+            rows.extend(self.rows_of(query, part.to_vec(), SatelliteOrder::DEFAULT).await?);
             // A reader's connection may answer without waiting.
             tokio::task::yield_now().await;
         }
-        Ok(rows)
-    }
-
-    /// Returns those of these satellites that match, by name.
-    pub(super) async fn rows_of(&self, query: &SatelliteQuery, ids: Vec<SatelliteId>) -> Result<Vec<SatelliteRow>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = SatelliteQuery { ids: Some(ids), ..query.clone() };
-        let (rows, _) = self.store.satellite_list(&query, RowRange::ALL).await?;
         Ok(rows)
     }
 

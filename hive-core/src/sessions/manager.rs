@@ -5,15 +5,24 @@
 //! the service, [`Attachment`] the connection of one viewer. [`Terminal`](crate::terminal::Terminal) is a viewer that
 //! reattaches by itself.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hive_wire::SessionId;
-use hive_wire::api::{MAX_SCREEN, Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_wire::api::{
+    MAX_SCREEN, Page, PageRequest, Session, SessionCreate, SessionFilter, SessionInput, SessionSort, SessionStatus,
+    Size,
+};
 use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer, ViewMode};
 use tokio::sync::mpsc;
 
+use crate::lists::collect;
 use crate::{Error, Result, Subscription};
+
+/// The latest sessions of a whole list that has those that have ended too.
+const LATEST: usize = 1000;
 
 /// Terminal sessions on satellites.
 #[async_trait]
@@ -26,8 +35,23 @@ pub trait SessionManager: Send + Sync {
     async fn create(&self, params: SessionCreate) -> Result<Session>;
     /// Returns a session, open or ended. `None` if it does not exist, or if it is hidden from the caller.
     async fn get(&self, id: SessionId) -> Result<Option<Session>>;
-    /// Lists sessions, newest first: all that are open, and the latest 1,000 that have ended if the filter asks for them.
-    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
+    /// Lists sessions, a part at a time and the newest first unless another order is asked for.
+    async fn list_page(&self, filter: SessionFilter, page: PageRequest<SessionSort>) -> Result<Page<Session>>;
+    /// Lists sessions, newest first: all that are open, and if the filter asks for them, of the latest 1,000 those that have ended.
+    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
+        let open = SessionFilter { ended: false, ..filter.clone() };
+        // All of them: those that have ended must not push out one that is open.
+        let mut sessions = collect(usize::MAX, None, |page| self.list_page(open.clone(), page)).await?;
+        if filter.ended {
+            sessions.extend(collect(LATEST, None, |page| self.list_page(filter.clone(), page)).await?);
+            // One that ended between the two reads is in both. The later read has its end.
+            sessions.sort_by_key(|session| {
+                (Reverse((session.created_at, session.id)), session.status != SessionStatus::Ended)
+            });
+            sessions.dedup_by_key(|session| session.id);
+        }
+        Ok(sessions)
+    }
     /// Sends input to a session whose keyboard is free. Returns when the satellite has written every byte to the PTY, once and
     /// in order.
     ///

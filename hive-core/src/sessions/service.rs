@@ -1,12 +1,11 @@
 //! The public trait [`SessionManager`] over the sessions of this process.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
-use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionStatus, Size};
+use hive_wire::api::{Page, PageRequest, Session, SessionCreate, SessionFilter, SessionSort, SessionStatus, Size};
 use hive_wire::session::{AttachRequest, Attached, Control, ViewMode};
 use hive_wire::{SessionId, ViewerId};
 use serde_json::json;
@@ -21,12 +20,11 @@ use crate::audit::AuditAction;
 use crate::audit::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for, tags_for};
 use crate::handle::ServiceHandle;
+use crate::lists::listing::Listing;
 use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
-use crate::store::{RowRange, SessionQuery, SessionRow};
+use crate::store::{SessionQuery, SessionRow};
 use crate::{Error, Result, Subscription};
 
-/// The most ended sessions of a list.
-const MAX_ENDED: u32 = 1000;
 /// How long a call waits for a satellite that has not reported a session since this process started.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a program may leave input unread before a call that sends input fails.
@@ -57,8 +55,8 @@ impl SessionManager for ServiceHandle<Sessions> {
         }
     }
 
-    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
-        self.service.list(&self.principal, filter).await
+    async fn list_page(&self, filter: SessionFilter, page: PageRequest<SessionSort>) -> Result<Page<Session>> {
+        self.service.list(&self.principal, filter, page).await
     }
 
     async fn send_input(&self, id: SessionId, mut data: Bytes) -> Result<()> {
@@ -138,7 +136,13 @@ impl Sessions {
         Ok(row)
     }
 
-    async fn list(&self, principal: &Principal, filter: SessionFilter) -> Result<Vec<Session>> {
+    async fn list(
+        &self,
+        principal: &Principal,
+        filter: SessionFilter,
+        page: PageRequest<SessionSort>,
+    ) -> Result<Page<Session>> {
+        let listing = Listing::of_rows(&("sessions", &filter), page)?;
         let permission = &Permission::SessionsOpen;
         let visible = visible_scope(principal, permission);
         // An empty list would look like a fleet without sessions.
@@ -149,21 +153,14 @@ impl Sessions {
             Some(satellite) => hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?,
             None => None,
         };
-        let open = SessionQuery { visible, satellite_id: filter.satellite_id, ended: Some(false) };
-        // All of them: those that have ended must not push out one that is open.
-        let mut rows = self.store.session_list(&open, RowRange::ALL).await?;
-        if filter.ended {
-            let ended = SessionQuery { ended: Some(true), ..open };
-            rows.extend(self.store.session_list(&ended, RowRange { offset: 0, limit: MAX_ENDED }).await?);
-            // One that ended between the two reads is in both. The later read has its end.
-            rows.sort_by_key(|row| (Reverse((row.created_at, row.id)), row.status != SessionStatus::Ended));
-            rows.dedup_by_key(|row| row.id);
-        }
+        let ended = if filter.ended { None } else { Some(false) };
+        let query = SessionQuery { visible, satellite_id: filter.satellite_id, ended };
+        let (rows, total) = self.store.session_list(&query, listing.range()).await?;
         // A satellite that is hidden now may have belonged to a team of the caller. Then its sessions of that time are listed.
-        if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
+        if let Some(hidden) = hidden.filter(|_| total == 0) {
             return Err(hidden);
         }
-        Ok(rows.into_iter().map(|row| self.view(row)).collect())
+        Ok(listing.answer((rows, total), |row| self.view(row)))
     }
 
     /// Returns a session to attach to: one that is open, once its satellite has reported it, or one that has just ended; `None`

@@ -5,7 +5,7 @@ mod rows;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
-use hive_wire::api::CommandType;
+use hive_wire::api::{CommandSort, CommandType};
 use hive_wire::{CommandId, JobId, SatelliteId, Timestamp};
 
 use crate::access::VisibleScope;
@@ -73,13 +73,13 @@ pub trait CommandStore: Send + Sync {
     async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>>;
     /// Counts the open commands by satellite, by actor, and by whether they belong to a job.
     async fn command_count_open(&self) -> StoreResult<Vec<OpenCommandCount>>;
-    /// Lists the commands of a satellite whose team is in visible, newest first, and returns the total, which is exact up to
-    /// [`RowRange::MAX_COUNTED`]. The team is that of the satellite when the command was stored.
+    /// Lists the commands of a satellite whose team is in visible, and returns the total, counted up to one more than
+    /// [`MAX_COUNTED`](crate::MAX_COUNTED). The team is that of the satellite when the command was stored.
     async fn command_list(
         &self,
         satellite: SatelliteId,
         visible: &VisibleScope,
-        range: RowRange,
+        range: RowRange<CommandSort>,
     ) -> StoreResult<(Vec<CommandRow>, u64)>;
     /// Lists up to `limit` commands, latest first, that ended after `since` because the satellite was removed or assigned to
     /// another team, and that had been delivered to this journal. The satellite may still run them.

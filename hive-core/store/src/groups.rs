@@ -1,7 +1,7 @@
 //! Groups of satellites.
 
 use async_trait::async_trait;
-use hive_wire::api::Group;
+use hive_wire::api::{Group, GroupSort};
 use hive_wire::{GroupId, GroupName, SatelliteId, TagQuery, TeamId, Timestamp};
 
 use crate::access::VisibleScope;
@@ -18,8 +18,8 @@ pub trait GroupStore: Send + Sync {
     async fn group_get(&self, id: GroupId) -> StoreResult<Option<Group>>;
     /// Lists the groups with this name: at most one of each team, and one without a team.
     async fn group_find(&self, name: &GroupName) -> StoreResult<Vec<Group>>;
-    /// Lists groups by name, and returns the total.
-    async fn group_list(&self, query: &GroupQuery, range: RowRange) -> StoreResult<(Vec<Group>, u64)>;
+    /// Lists groups, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn group_list(&self, query: &GroupQuery, range: RowRange<GroupSort>) -> StoreResult<(Vec<Group>, u64)>;
     /// Changes a group and the satellites that it lists; removed ones are left out. Fails with `Taken` if another group of its
     /// team has the new name. `None` if there is no such group.
     async fn group_update(&self, id: GroupId, patch: GroupPatch, audit: AuditDraft) -> StoreResult<Option<Group>>;

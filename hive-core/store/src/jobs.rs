@@ -3,6 +3,7 @@
 mod rows;
 
 use async_trait::async_trait;
+use hive_wire::api::{JobSort, JobTargetSort};
 use hive_wire::{JobId, Timestamp};
 
 use crate::access::VisibleScope;
@@ -37,13 +38,15 @@ pub trait JobStore: Send + Sync {
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
     /// Whether a job is in `visible`, as [`job_list`](Self::job_list) decides it.
     async fn job_is_visible(&self, id: JobId, visible: &VisibleScope) -> StoreResult<bool>;
-    /// Lists the jobs all of whose teams are in visible, newest first, and returns the total, which is exact up to
-    /// [`RowRange::MAX_COUNTED`].
-    async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;
+    /// Lists the jobs all of whose teams are in visible, and returns the total, counted up to one more than
+    /// [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn job_list(&self, visible: &VisibleScope, range: RowRange<JobSort>) -> StoreResult<(Vec<JobRow>, u64)>;
     /// Lists the open jobs, oldest first.
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;
-    /// Lists the targets of a job in their order, and returns the total.
-    async fn job_target_list(&self, id: JobId, range: RowRange) -> StoreResult<(Vec<JobTargetRow>, u64)>;
+    /// Lists the targets of a job in their order, and returns the total, counted up to one more than
+    /// [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn job_target_list(&self, id: JobId, range: RowRange<JobTargetSort>)
+    -> StoreResult<(Vec<JobTargetRow>, u64)>;
     /// Cancels a running job and its queued commands. None of them is delivered afterwards. True for the one caller that did it,
     /// whose audit record is written.
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;

@@ -4,15 +4,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{
-    AuditEntry, AuditQuery, AuditVerification, CommandType, Group, RegistrationTokenInfo, SessionEnd, Size, TagCount,
-    Team, TeamMember, User,
+    ApiKeySort, AuditEntry, AuditQuery, AuditSort, AuditVerification, CommandSort, CommandType, Group, GroupSort,
+    JobSort, JobTargetSort, RegistrationTokenInfo, RegistrationTokenSort, SessionEnd, SessionSort, Size, TagCount,
+    TagSort, Team, TeamMember, TeamMemberSort, TeamSort, User, UserSort,
 };
 use hive_wire::{
     ApiKeyId, AuditId, CommandId, GroupId, GroupName, JobId, RegistrationTokenId, SatelliteId, SatelliteName,
     SessionId, TeamId, Timestamp, UserId,
 };
 
-use crate::access::{Role, VisibleScope};
+use crate::access::{Role, VisibleScope, VisibleTeams};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     AnswerClaim, AnswerClaimOutcome, AnswerStore, ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore,
@@ -21,9 +22,9 @@ use crate::{
     JournalPosition, JournalRow, KeyRotation, Losses, NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow,
     NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
     RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow,
-    SessionStore, Store, StoreResult, StoredAnswer, TagListQuery, TeamStore, TurnRow, UserPatch, UserRow, UserStore,
-    UserUpdateOutcome,
+    SatelliteKeyRow, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery,
+    SessionRow, SessionStore, Store, StoreResult, StoredAnswer, TagListQuery, TeamStore, TurnRow, UserPatch, UserRow,
+    UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -121,9 +122,9 @@ layer! {
         satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
         satellite_get_many(ids: &[SatelliteId]) -> Vec<SatelliteRow>;
         satellite_find_many(names: &[SatelliteName]) -> Vec<SatelliteRow>;
-        satellite_list(query: &SatelliteQuery, range: RowRange) -> (Vec<SatelliteRow>, u64);
-        satellite_list_ids(query: &SatelliteQuery) -> Vec<SatelliteId>;
-        satellite_tag_list(query: &TagListQuery, range: RowRange) -> (Vec<TagCount>, u64);
+        satellite_list(query: &SatelliteQuery, range: RowRange<SatelliteOrder>) -> (Vec<SatelliteRow>, u64);
+        satellite_list_ids(query: &SatelliteQuery, range: RowRange<SatelliteOrder>) -> Vec<SatelliteId>;
+        satellite_tag_list(query: &TagListQuery, range: RowRange<TagSort>) -> (Vec<TagCount>, u64);
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
@@ -140,7 +141,7 @@ layer! {
         group_create(group: Group, members: Vec<SatelliteId>, audit: AuditDraft) -> ();
         group_get(id: GroupId) -> Option<Group>;
         group_find(name: &GroupName) -> Vec<Group>;
-        group_list(query: &GroupQuery, range: RowRange) -> (Vec<Group>, u64);
+        group_list(query: &GroupQuery, range: RowRange<GroupSort>) -> (Vec<Group>, u64);
         group_update(id: GroupId, patch: GroupPatch, audit: AuditDraft) -> Option<Group>;
         group_remove(id: GroupId, audit: AuditDraft) -> bool;
     }
@@ -159,7 +160,11 @@ layer! {
         command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedCommandRow>;
         command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
         command_count_open() -> Vec<OpenCommandCount>;
-        command_list(satellite: SatelliteId, visible: &VisibleScope, range: RowRange) -> (Vec<CommandRow>, u64);
+        command_list(
+            satellite: SatelliteId,
+            visible: &VisibleScope,
+            range: RowRange<CommandSort>
+        ) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandId>;
         command_list_unfinished(ids: &[CommandId]) -> Vec<CommandId>;
@@ -178,9 +183,9 @@ layer! {
         job_payload(id: JobId) -> Option<String>;
         job_get(id: JobId) -> Option<JobRow>;
         job_is_visible(id: JobId, visible: &VisibleScope) -> bool;
-        job_list(visible: &VisibleScope, range: RowRange) -> (Vec<JobRow>, u64);
+        job_list(visible: &VisibleScope, range: RowRange<JobSort>) -> (Vec<JobRow>, u64);
         job_list_open() -> Vec<JobId>;
-        job_target_list(id: JobId, range: RowRange) -> (Vec<JobTargetRow>, u64);
+        job_target_list(id: JobId, range: RowRange<JobTargetSort>) -> (Vec<JobTargetRow>, u64);
         job_cancel(id: JobId, now: Timestamp, audit: AuditDraft) -> bool;
         job_finish(id: JobId, end: JobEnd, audit: AuditDraft) -> bool;
     }
@@ -194,7 +199,7 @@ layer! {
         session_insert(session: NewSession, limit: u32, audit: AuditDraft) -> bool;
         session_open(id: SessionId, audit: AuditDraft) -> bool;
         session_get(id: SessionId) -> Option<SessionRow>;
-        session_list(query: &SessionQuery, range: RowRange) -> Vec<SessionRow>;
+        session_list(query: &SessionQuery, range: RowRange<SessionSort>) -> (Vec<SessionRow>, u64);
         session_list_open(satellite: Option<SatelliteId>) -> Vec<SessionRow>;
         session_list_open_ids() -> Vec<SessionId>;
         session_end(id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft) -> bool;
@@ -204,14 +209,14 @@ layer! {
         user_create(user: NewUserRow, audit: AuditDraft) -> User;
         user_get(id: UserId) -> Option<UserRow>;
         user_find(username: &str) -> Option<UserRow>;
-        user_list(range: RowRange) -> (Vec<User>, u64);
+        user_list(range: RowRange<UserSort>) -> (Vec<User>, u64);
         user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdateOutcome;
         user_password_set(id: UserId, hash: String, before: Option<String>, audit: AuditDraft) -> bool;
     }
     TeamStore {
         team_create(team: Team, audit: AuditDraft) -> ();
         team_get(id: TeamId) -> Option<Team>;
-        team_list() -> Vec<Team>;
+        team_list(visible: &VisibleTeams, range: RowRange<TeamSort>) -> (Vec<Team>, u64);
         team_member_put(
             team: TeamId,
             user: UserId,
@@ -220,13 +225,13 @@ layer! {
             audit: AuditDraft
         ) -> Losses;
         team_member_remove(team: TeamId, user: UserId, needed: NeededRoles, audit: AuditDraft) -> Option<Losses>;
-        team_member_list(team: TeamId) -> Vec<TeamMember>;
+        team_member_list(team: TeamId, range: RowRange<TeamMemberSort>) -> (Vec<TeamMember>, u64);
         team_memberships(user: UserId) -> Vec<(TeamId, Role)>;
     }
     ApiKeyStore {
         api_key_create(key: ApiKeyRow, audit: AuditDraft) -> ();
         api_key_owner(id: ApiKeyId) -> Option<ApiKeyOwner>;
-        api_key_list(user: UserId) -> Vec<ApiKeyRow>;
+        api_key_list(user: UserId, range: RowRange<ApiKeySort>) -> (Vec<ApiKeyRow>, u64);
         api_key_rotate(
             id: ApiKeyId,
             user: UserId,
@@ -240,12 +245,19 @@ layer! {
         registration_token_create(token: NewRegistrationTokenRow, audit: AuditDraft) -> ();
         registration_token_get(id: RegistrationTokenId) -> Option<RegistrationTokenInfo>;
         registration_token_row(id: RegistrationTokenId) -> Option<RegistrationTokenRow>;
-        registration_token_list(visible: &VisibleScope) -> Vec<RegistrationTokenInfo>;
+        registration_token_list(
+            visible: &VisibleScope,
+            range: RowRange<RegistrationTokenSort>
+        ) -> (Vec<RegistrationTokenInfo>, u64);
         registration_token_revoke(id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     AuditStore {
         audit_append(draft: AuditDraft) -> AuditEntry;
-        audit_list(query: &AuditQuery, visible: &VisibleScope, range: RowRange) -> (Vec<AuditEntry>, u64);
+        audit_list(
+            query: &AuditQuery,
+            visible: &VisibleScope,
+            range: RowRange<AuditSort>
+        ) -> (Vec<AuditEntry>, u64);
         audit_get(id: AuditId, visible: &VisibleScope) -> Option<AuditEntry>;
         audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
         audit_head() -> Option<AuditHead>;

@@ -30,6 +30,7 @@ mod telemetry;
 // What they share.
 pub mod access;
 mod error;
+mod row_order;
 mod row_range;
 
 // Implementations.
@@ -71,10 +72,12 @@ pub use jobs::{JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewJob,
 pub use layer::StoreLayer;
 pub use registration_tokens::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, TokenState};
 pub use retention::{AuditRange, RetentionStore};
-pub use row_range::RowRange;
+pub use row_order::{KeyKind, RowOrder, SortKey, SortValue};
+pub use row_range::{MAX_COUNTED, RowRange, RowStart};
 pub use satellites::{
     Assignment, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry,
-    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, TagListQuery,
+    SatelliteDescription, SatelliteKeyRow, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow,
+    SatelliteStore, TagListQuery,
 };
 pub use sessions::{NewSession, SessionQuery, SessionRow, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

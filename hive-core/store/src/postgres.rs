@@ -72,6 +72,7 @@ pub(super) static DIALECT: Dialect = Dialect {
             include_str!("../migrations/postgres/0005_access.sql"),
             include_str!("../migrations/postgres/0006_groups.sql"),
             include_str!("../migrations/postgres/0007_stored_answers.sql"),
+            include_str!("../migrations/postgres/0008_lists.sql"),
         ],
     },
 };

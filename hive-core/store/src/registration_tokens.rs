@@ -1,12 +1,12 @@
 //! Registration tokens.
 
 use async_trait::async_trait;
-use hive_wire::api::{Actor, RegistrationTokenInfo, TokenScope};
+use hive_wire::api::{Actor, RegistrationTokenInfo, RegistrationTokenSort, TokenScope};
 use hive_wire::{RegistrationTokenId, SatelliteId, TeamId, Timestamp};
 
-use crate::StoreResult;
 use crate::access::{Authority, VisibleScope};
 use crate::audit::AuditDraft;
+use crate::{RowRange, StoreResult};
 
 /// Registration tokens. The secret text of a token is not stored: it is signed by the hive and has the id in it.
 #[async_trait]
@@ -17,8 +17,12 @@ pub trait RegistrationTokenStore: Send + Sync {
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>>;
     /// Returns a token with its creator.
     async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>>;
-    /// Lists the tokens in visible, newest first.
-    async fn registration_token_list(&self, visible: &VisibleScope) -> StoreResult<Vec<RegistrationTokenInfo>>;
+    /// Lists the tokens in visible, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn registration_token_list(
+        &self,
+        visible: &VisibleScope,
+        range: RowRange<RegistrationTokenSort>,
+    ) -> StoreResult<(Vec<RegistrationTokenInfo>, u64)>;
     /// Revokes a token that was neither consumed nor revoked. False for any other.
     async fn registration_token_revoke(
         &self,

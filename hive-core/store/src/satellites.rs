@@ -4,7 +4,7 @@ mod registration;
 mod rows;
 
 use async_trait::async_trait;
-use hive_wire::api::TagCount;
+use hive_wire::api::{TagCount, TagSort};
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 
 use crate::audit::AuditDraft;
@@ -12,8 +12,8 @@ use crate::{RowRange, StoreResult};
 
 pub use registration::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry};
 pub use rows::{
-    Assignment, JournalPosition, JournalRow, OpenWork, SatelliteDescription, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow, TagListQuery,
+    Assignment, JournalPosition, JournalRow, OpenWork, SatelliteDescription, SatelliteKeyRow, SatelliteOrder,
+    SatellitePatch, SatelliteQuery, SatelliteRow, TagListQuery,
 };
 
 /// Satellites. Methods skip removed ones, unless they say otherwise.
@@ -52,12 +52,25 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_get_many(&self, ids: &[SatelliteId]) -> StoreResult<Vec<SatelliteRow>>;
     /// Returns the satellites with these names, each once and in any order.
     async fn satellite_find_many(&self, names: &[SatelliteName]) -> StoreResult<Vec<SatelliteRow>>;
-    /// Lists satellites by name, and returns the total.
-    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Lists the ids of satellites by name. It reads no more of them.
-    async fn satellite_list_ids(&self, query: &SatelliteQuery) -> StoreResult<Vec<SatelliteId>>;
-    /// Lists tags by their text, each with the number of satellites that have it, and returns the total.
-    async fn satellite_tag_list(&self, query: &TagListQuery, range: RowRange) -> StoreResult<(Vec<TagCount>, u64)>;
+    /// Lists satellites, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn satellite_list(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<(Vec<SatelliteRow>, u64)>;
+    /// Lists the ids of satellites. It reads no more of them.
+    async fn satellite_list_ids(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<Vec<SatelliteId>>;
+    /// Lists tags, each with the number of satellites that have it, and returns the total, counted up to one more than
+    /// [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn satellite_tag_list(
+        &self,
+        query: &TagListQuery,
+        range: RowRange<TagSort>,
+    ) -> StoreResult<(Vec<TagCount>, u64)>;
     /// Changes a satellite. Fails with `Taken` if another satellite has the new name.
     ///
     /// An assignment to another team replaces the key, keeps the previous one as superseded, and ends what is open on the

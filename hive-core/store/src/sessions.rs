@@ -1,11 +1,12 @@
 //! Terminal sessions.
 
 use async_trait::async_trait;
-use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
+use hive_wire::api::{Actor, SessionEnd, SessionSort, SessionStatus, Size};
 use hive_wire::{SatelliteId, SatelliteName, SessionId, TeamId, Timestamp};
 
 use crate::access::{Authority, VisibleScope};
 use crate::audit::AuditDraft;
+use crate::row_order::{SortKey, row_orders};
 use crate::{RowRange, StoreResult};
 
 /// Terminal sessions. Their input and output is not stored.
@@ -18,8 +19,12 @@ pub trait SessionStore: Send + Sync {
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool>;
     /// Returns a session, which may have ended.
     async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>>;
-    /// Lists sessions, newest first.
-    async fn session_list(&self, query: &SessionQuery, range: RowRange) -> StoreResult<Vec<SessionRow>>;
+    /// Lists sessions, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn session_list(
+        &self,
+        query: &SessionQuery,
+        range: RowRange<SessionSort>,
+    ) -> StoreResult<(Vec<SessionRow>, u64)>;
     /// Lists the open sessions of a satellite, or of all satellites, oldest first.
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>>;
     /// Lists the ids of all sessions that have not ended, oldest first. It reads no more of them.
@@ -88,4 +93,10 @@ pub struct SessionQuery {
     pub satellite_id: Option<SatelliteId>,
     /// Only sessions that have ended, or only those that have not.
     pub ended: Option<bool>,
+}
+
+row_orders! {
+    SessionSort of SessionRow {
+        CreatedAt: Number, |row| SortKey::time(row.created_at, row.id);
+    }
 }

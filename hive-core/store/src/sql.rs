@@ -3,7 +3,8 @@
 //! In the order in which a call meets it:
 //!
 //! - each trait of the store is implemented in a file of its own (`satellites`, `commands`, …);
-//! - `statements` has the SQL, `filter` builds the conditions of lists, `many_rows` the statements of many rows;
+//! - `statements` has the SQL, `filter` builds the conditions of lists, `sorting` their order and where a part of them begins,
+//!   `many_rows` the statements of many rows;
 //! - `binding` binds our types to a statement, `fields` reads them from a row;
 //! - reads use one of a few connections of a `pool`; writes are queued for the task of `writer`, which runs all that wait in
 //!   one transaction;
@@ -35,6 +36,7 @@ mod filter;
 mod many_rows;
 mod migrations;
 mod pool;
+mod sorting;
 mod statements;
 mod writer;
 
@@ -48,9 +50,11 @@ use std::sync::PoisonError;
 use futures_util::future::BoxFuture;
 
 use crate::audit::AuditDraft;
+use crate::row_range::MAX_COUNTED;
 use crate::{RowRange, StoreResult};
 use filter::Filter;
 use many_rows::ManyRowsStatement;
+use sorting::SqlOrder;
 use writer::{Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
@@ -137,11 +141,26 @@ impl SqlStore {
         self.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("total"))?.number("total")
     }
 
-    /// Counts the rows of a list, up to one more than [`RowRange::MAX_COUNTED`].
+    /// Counts the rows of a list, up to one more than [`MAX_COUNTED`].
     async fn fetch_counted(&self, filter: &Filter, select: &str) -> StoreResult<u64> {
         // One more than is reported, so that the caller learns that there are more.
-        let limit = RowRange::MAX_COUNTED as i64 + 1;
+        let limit = MAX_COUNTED as i64 + 1;
         self.fetch_total(filter.statement(select, statements::COUNT_LIMIT, &[limit])).await
+    }
+
+    /// Reads a part of the list with these conditions, and counts the list. They are two statements without a common snapshot:
+    /// the total may differ by what changes in between.
+    async fn fetch_part<C: SqlOrder, T>(
+        &self,
+        filter: &Filter,
+        select: &str,
+        count: &str,
+        range: RowRange<C>,
+        read: impl Fn(&Row) -> StoreResult<T> + Send,
+    ) -> StoreResult<(Vec<T>, u64)> {
+        let rows = self.fetch_all(filter.part(select, &range)).await?;
+        let total = self.fetch_counted(filter, count).await?;
+        Ok((rows.iter().map(read).collect::<StoreResult<_>>()?, total))
     }
 
     /// Runs `work` in a transaction. If it fails, its changes are undone.

@@ -9,9 +9,11 @@ mod exec_body;
 mod group;
 mod identity;
 mod job;
+mod list;
 mod query;
 mod satellite;
 mod session;
+mod sort;
 mod target;
 
 use serde::{Deserialize, Serialize};
@@ -41,12 +43,17 @@ pub use identity::{
     TeamRole, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
+pub use list::{InvalidSort, MAX_PER_PAGE, Page, PageRequest, Pagination, Sort, SortColumn};
 pub use query::{
     ApiKeyFilter, CommandQuery, EventQuery, ExecManyQuery, ExecQuery, OutputQuery, SatelliteListQuery,
     SatelliteSessionsQuery, StatusFilter,
 };
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};
+pub use sort::{
+    ApiKeySort, AuditSort, CommandSort, GroupSort, JobSort, JobTargetSort, RegistrationTokenSort, SatelliteSort,
+    SessionSort, TagSort, TeamMemberSort, TeamSort, UserSort,
+};
 pub use target::{InvalidTarget, Target};
 
 /// A successful answer.
@@ -65,70 +72,6 @@ impl<T> Envelope<T> {
     /// Wraps an answer that is no list page.
     pub fn new(data: T) -> Self {
         Self { success: true, data, pagination: None }
-    }
-}
-
-/// The part of a list that an answer contains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Pagination {
-    /// From 1.
-    pub page: u32,
-    /// The most entries of a page.
-    pub per_page: u32,
-    /// Entries of the whole list.
-    pub total: u64,
-    /// Pages of the whole list.
-    pub total_pages: u64,
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The entries.
-    pub items: Vec<T>,
-    /// Entries of the whole list.
-    pub total: u64,
-    /// From 1.
-    pub page: u32,
-    /// The most entries of a page.
-    pub per_page: u32,
-}
-
-impl<T> Page<T> {
-    /// The page as an answer.
-    pub fn into_envelope(self) -> Envelope<Vec<T>> {
-        let pagination = Pagination {
-            page: self.page,
-            per_page: self.per_page,
-            total: self.total,
-            total_pages: self.total.div_ceil(u64::from(self.per_page.max(1))),
-        };
-        Envelope { success: true, data: self.items, pagination: Some(pagination) }
-    }
-}
-
-/// The request for a page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(default)]
-pub struct PageRequest {
-    /// From 1.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
-    pub page: u32,
-    /// 1 to 1,000 ([`PageRequest::MAX_PER_PAGE`]).
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
-    pub per_page: u32,
-}
-
-impl PageRequest {
-    /// The most entries of a page.
-    pub const MAX_PER_PAGE: u32 = 1000;
-}
-
-impl Default for PageRequest {
-    fn default() -> Self {
-        Self { page: 1, per_page: 20 }
     }
 }
 

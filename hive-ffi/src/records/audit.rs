@@ -95,7 +95,8 @@ impl TryFrom<AuditFilter> for api::AuditQuery {
     fn try_from(filter: AuditFilter) -> Result<Self, HiveError> {
         let AuditFilter { actor, action, satellite_id, since, until } = filter;
         let satellite_id = satellite_id.map(|satellite| parse_id("satellite_id", &satellite)).transpose()?;
-        Ok(Self { actor, action, satellite_id, since: since.map(timestamp), until: until.map(timestamp) })
+        let [since, until] = [since, until].map(|time| time.map(timestamp));
+        Ok(Self { actor, action, satellite_id, since, until, seq: None })
     }
 }
 

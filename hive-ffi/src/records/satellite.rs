@@ -89,16 +89,23 @@ pub struct SatelliteFilter {
     /// Only those of this team.
     #[uniffi(default = None)]
     pub team_id: Option<String>,
+    /// Only those that the group with this id or name has now.
+    #[uniffi(default = None)]
+    pub group: Option<String>,
+    /// Their order: `name`, `status`, `last_seen`, `created_at`, or one of them behind `-` for the opposite order.
+    #[uniffi(default = None)]
+    pub sort: Option<String>,
 }
 
 impl TryFrom<SatelliteFilter> for api::SatelliteFilter {
     type Error = HiveError;
 
     fn try_from(filter: SatelliteFilter) -> Result<Self, HiveError> {
-        let SatelliteFilter { online, status, tags, search, team_id } = filter;
+        let SatelliteFilter { online, status, tags, search, team_id, group, sort: _ } = filter;
         let status = status.as_deref().map(parse_status).transpose()?;
         let team_id = team_id.map(|team| parse_id("team_id", &team)).transpose()?;
-        Ok(Self { online, status, tags, search, team_id })
+        let group = group.map(|group| parse_id("group", &group)).transpose()?;
+        Ok(Self { online, status, tags, search, team_id, group })
     }
 }
 

@@ -37,7 +37,8 @@ fn parse<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Error> 
 mod tests {
     use super::*;
     use hive_core::wire::api::{
-        AuditQuery, EventQuery, ExecQuery, OutputQuery, PageRequest, SatelliteFilter, SatelliteListQuery, SessionFilter,
+        AuditQuery, EventQuery, ExecQuery, OutputQuery, PageRequest, SatelliteFilter, SatelliteListQuery,
+        SatelliteSort, SessionFilter,
     };
 
     fn read<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
@@ -53,8 +54,13 @@ mod tests {
 
     #[test]
     fn an_error_names_the_parameter() {
-        check_refused::<PageRequest>("page=x", "page", "invalid digit found in string");
-        check_refused::<PageRequest>("per_page=", "per_page", "cannot parse integer from empty string");
+        check_refused::<PageRequest<SatelliteSort>>("page=x", "page", "invalid digit found in string");
+        check_refused::<PageRequest<SatelliteSort>>("per_page=", "per_page", "cannot parse integer from empty string");
+        check_refused::<PageRequest<SatelliteSort>>(
+            "sort=api_key_hash",
+            "sort",
+            "must be one of name, status, last_seen, created_at, with `-` in front for the opposite order",
+        );
         check_refused::<SatelliteListQuery>("online=yes", "online", "provided string was not `true` or `false`");
         check_refused::<ExecQuery>("wait=1", "wait", "provided string was not `true` or `false`");
         check_refused::<ExecQuery>(

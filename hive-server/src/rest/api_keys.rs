@@ -1,9 +1,11 @@
 //! The caller's API keys.
 
 use hive_core::wire::ApiKeyId;
-use hive_core::wire::api::{ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, NewApiKey, RevokedWork};
+use hive_core::wire::api::{
+    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, NewApiKey, PageRequest, RevokedWork,
+};
 
-use super::{ApiResult, CreatedResult, created, ok};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
 use crate::routes::{Operation, Reach, Routes};
@@ -24,7 +26,8 @@ pub(super) fn routes() -> Routes<AppState> {
                 .description("The keys of another user need `api_keys.any`.")
                 .permission(Permission::ApiKeysOwn, Reach::Own)
                 .query::<ApiKeyFilter>()
-                .answer_list::<ApiKeyInfo>("The keys, the newest first, without their secrets.")
+                .query::<PageRequest<ApiKeySort>>()
+                .answer_page::<ApiKeyInfo>("A part of the keys, without their secrets.")
                 .errors([ErrorCode::NotFound]),
         )
         .post(
@@ -56,13 +59,11 @@ pub(super) fn routes() -> Routes<AppState> {
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
-    Query(ApiKeyFilter { user_id }): Query<ApiKeyFilter>,
+    Query(filter): Query<ApiKeyFilter>,
+    Query(page): Query<PageRequest<ApiKeySort>>,
 ) -> ApiResult<Vec<ApiKeyInfo>> {
-    let keys = match user_id {
-        Some(user) => hive.identity().api_key_list_of(user).await?,
-        None => hive.identity().api_key_list().await?,
-    };
-    Ok(ok(keys))
+    let keys = hive.identity().api_key_page(filter, page).await?;
+    Ok(paged(keys))
 }
 
 pub(super) async fn create(

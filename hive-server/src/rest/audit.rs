@@ -5,7 +5,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use hive_core::wire::AuditId;
-use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, PageRequest};
+use hive_core::wire::api::{
+    AuditEntry, AuditExportLine, AuditQuery, AuditSort, AuditTarget, AuditVerification, PageRequest,
+};
 use hive_core::{Error, Subscription};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,8 +28,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("audit_list", "Lists audit records")
                 .permission(Permission::AuditRead, Reach::Anywhere)
                 .query::<AuditQuery>()
-                .query::<PageRequest>()
-                .answer_page::<AuditEntry>("The records of the page, the newest first."),
+                .query::<PageRequest<AuditSort>>()
+                .answer_page::<AuditEntry>("A part of the records."),
         )
         .post(
             "/api/v1/audit/logs",
@@ -82,7 +84,7 @@ pub(super) struct AuditLogCreate {
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(query): Query<AuditQuery>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<AuditSort>>,
 ) -> ApiResult<Vec<AuditEntry>> {
     let found = hive.audit().query(query, page).await?;
     Ok(paged(found))

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use hive_core::Error;
-use hive_core::wire::api::{CommandInfo, CommandQuery, OutputQuery, PageRequest};
+use hive_core::wire::api::{CommandInfo, CommandQuery, CommandSort, OutputQuery, PageRequest};
 use hive_core::wire::{CommandId, SatelliteId};
 
 use super::{ApiResult, ok, output, paged};
@@ -24,8 +24,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("satellite_command_list", "Lists the commands of a satellite")
                 .permission(Permission::SatellitesRead, Reach::Satellite)
                 .path::<SatelliteId>("The satellite.")
-                .query::<PageRequest>()
-                .answer_page::<CommandInfo>("The commands of the page, the newest first, without their output."),
+                .query::<PageRequest<CommandSort>>()
+                .answer_page::<CommandInfo>("A part of the commands, without their output."),
         )
         .get(
             "/api/v1/commands/{id}",
@@ -56,7 +56,7 @@ pub(super) fn routes() -> Routes<AppState> {
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Path(satellite): Path<SatelliteId>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<CommandSort>>,
 ) -> ApiResult<Vec<CommandInfo>> {
     let found = hive.commands().list(satellite, page).await?;
     Ok(paged(found))

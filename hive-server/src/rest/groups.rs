@@ -6,7 +6,7 @@ use hive_core::Error;
 use hive_core::access::Permission;
 use hive_core::wire::api::{
     ExecEvent, ExecGroupRequest, ExecManyQuery, ExecResult, Group, GroupCreate, GroupDetails, GroupFilter, GroupRef,
-    GroupUpdate, PageRequest, Satellite, TagCount, TagFilter, Target,
+    GroupSort, GroupUpdate, PageRequest, Satellite, SatelliteSort, TagCount, TagFilter, TagSort, Target,
 };
 use hive_core::wire::{ErrorCode, GroupId};
 use serde_json::json;
@@ -32,8 +32,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("tag_list", "Lists tags with their numbers of satellites")
                 .permission(Permission::SatellitesRead, Reach::Visible)
                 .query::<TagFilter>()
-                .query::<PageRequest>()
-                .answer_page::<TagCount>("The tags of the page, of satellites that the caller may see."),
+                .query::<PageRequest<TagSort>>()
+                .answer_page::<TagCount>("A part of the tags of satellites that the caller may see."),
         )
         .get(
             "/api/v1/groups",
@@ -41,8 +41,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("group_list", "Lists groups")
                 .permission(Permission::SatellitesRead, Reach::Visible)
                 .query::<GroupFilter>()
-                .query::<PageRequest>()
-                .answer_page::<Group>("The groups of the page, by name."),
+                .query::<PageRequest<GroupSort>>()
+                .answer_page::<Group>("A part of the groups."),
         )
         .post(
             "/api/v1/groups",
@@ -77,8 +77,8 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/groups/{id}/satellites",
             satellites,
             of("group_satellite_list", "Lists the satellites of a group", Permission::SatellitesRead)
-                .query::<PageRequest>()
-                .answer_page::<Satellite>("The satellites of the page, by name."),
+                .query::<PageRequest<SatelliteSort>>()
+                .answer_page::<Satellite>("A part of the satellites that the group has now."),
         )
         .post(
             "/api/v1/groups/{id}/exec",
@@ -100,7 +100,7 @@ pub(super) fn routes() -> Routes<AppState> {
 pub(super) async fn tags(
     Authenticated(hive): Authenticated,
     Query(filter): Query<TagFilter>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<TagSort>>,
 ) -> ApiResult<Vec<TagCount>> {
     let found = hive.satellites().list_tags(filter, page).await?;
     Ok(paged(found))
@@ -109,7 +109,7 @@ pub(super) async fn tags(
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(filter): Query<GroupFilter>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<GroupSort>>,
 ) -> ApiResult<Vec<Group>> {
     let found = hive.groups().list(filter, page).await?;
     Ok(paged(found))
@@ -145,7 +145,7 @@ pub(super) async fn remove(Authenticated(hive): Authenticated, Path(id): Path<Gr
 pub(super) async fn satellites(
     Authenticated(hive): Authenticated,
     Path(id): Path<GroupId>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<SatelliteSort>>,
 ) -> ApiResult<Vec<Satellite>> {
     let found = hive.groups().list_satellites(id, page).await?;
     Ok(paged(found))

@@ -6,7 +6,7 @@ use axum::response::Response;
 use hive_core::Error;
 use hive_core::jobs::JobOptions;
 use hive_core::wire::JobId;
-use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget, PageRequest};
+use hive_core::wire::api::{Job, JobCreate, JobEvent, JobSort, JobTarget, JobTargetSort, PageRequest};
 
 use super::targets::parse_targets;
 use super::{ApiResult, CreatedResult, ok, paged, sse};
@@ -30,8 +30,8 @@ pub(super) fn routes() -> Routes<AppState> {
             list,
             Operation::new("job_list", "Lists jobs")
                 .permission(Permission::SatellitesRead, Reach::Visible)
-                .query::<PageRequest>()
-                .answer_page::<Job>("The jobs of the page, the newest first."),
+                .query::<PageRequest<JobSort>>()
+                .answer_page::<Job>("A part of the jobs."),
         )
         .post(
             "/api/v1/jobs",
@@ -53,8 +53,8 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/jobs/{id}/targets",
             targets,
             of("job_target_list", "Lists the satellites of a job", Permission::SatellitesRead)
-                .query::<PageRequest>()
-                .answer_page::<JobTarget>("The satellites of the page."),
+                .query::<PageRequest<JobTargetSort>>()
+                .answer_page::<JobTarget>("A part of the satellites."),
         )
         .get(
             "/api/v1/jobs/{id}/events",
@@ -84,7 +84,10 @@ pub(super) async fn submit(
     Ok((StatusCode::ACCEPTED, ok(job)))
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated, Query(page): Query<PageRequest>) -> ApiResult<Vec<Job>> {
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(page): Query<PageRequest<JobSort>>,
+) -> ApiResult<Vec<Job>> {
     let found = hive.jobs().list(page).await?;
     Ok(paged(found))
 }
@@ -97,7 +100,7 @@ pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<JobId
 pub(super) async fn targets(
     Authenticated(hive): Authenticated,
     Path(id): Path<JobId>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<JobTargetSort>>,
 ) -> ApiResult<Vec<JobTarget>> {
     let found = hive.jobs().list_targets(id, page).await?;
     Ok(paged(found))

@@ -4,7 +4,9 @@ use hive_core::Error;
 use hive_core::access::Permission;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::SatelliteId;
-use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteUpdate};
+use hive_core::wire::api::{
+    MAX_PER_PAGE, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteSort, SatelliteUpdate,
+};
 use serde_json::json;
 
 use super::{ApiResult, ok, paged};
@@ -21,8 +23,9 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("satellite_list", "Lists satellites")
                 .permission(Permission::SatellitesRead, Reach::Visible)
                 .query::<SatelliteListQuery>()
-                .query::<PageRequest>()
-                .answer_page::<Satellite>("The satellites of the page, by name."),
+                .query::<PageRequest<SatelliteSort>>()
+                .answer_page::<Satellite>("A part of the satellites.")
+                .errors([ErrorCode::NotFound]),
         )
         .get(
             "/api/v1/satellites/by-tag/{tag}",
@@ -30,7 +33,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("satellite_list_by_tag", "Lists the satellites with a tag")
                 .permission(Permission::SatellitesRead, Reach::Visible)
                 .path_text("The tag.")
-                .answer_list::<Satellite>("The satellites, by name."),
+                .query::<PageRequest<SatelliteSort>>()
+                .answer_page::<Satellite>("A part of the satellites."),
         )
         .get(
             "/api/v1/satellites/{id}",
@@ -73,16 +77,23 @@ pub(super) fn routes() -> Routes<AppState> {
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(query): Query<SatelliteListQuery>,
-    Query(page): Query<PageRequest>,
+    Query(page): Query<PageRequest<SatelliteSort>>,
 ) -> ApiResult<Vec<Satellite>> {
     let filter = SatelliteFilter::from(query);
     let found = hive.satellites().list(filter, page).await?;
     Ok(paged(found))
 }
 
-pub(super) async fn by_tag(Authenticated(hive): Authenticated, Path(tag): Path<String>) -> ApiResult<Vec<Satellite>> {
-    let found = hive.satellites().get_by_tag(&tag).await?;
-    Ok(ok(found))
+pub(super) async fn by_tag(
+    Authenticated(hive): Authenticated,
+    Path(tag): Path<String>,
+    Query(page): Query<PageRequest<SatelliteSort>>,
+) -> ApiResult<Vec<Satellite>> {
+    // As many as there can be: this list had no pages once.
+    let page = PageRequest { per_page: page.per_page.or(Some(MAX_PER_PAGE)), ..page };
+    let filter = SatelliteFilter { tags: vec![tag], ..SatelliteFilter::default() };
+    let found = hive.satellites().list(filter, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<Satellite> {

@@ -2,11 +2,13 @@
 
 use hive_core::Error;
 use hive_core::sessions::typed_bytes;
-use hive_core::wire::api::{SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_core::wire::api::{
+    PageRequest, SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, SessionSort, Size,
+};
 use hive_core::wire::{SatelliteId, SessionId};
 use serde::Deserialize;
 
-use super::{ApiResult, CreatedResult, created, ok};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
 use crate::routes::{Operation, Reach, Routes};
@@ -23,7 +25,8 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("session_list", "Lists sessions")
                 .permission(Permission::SessionsOpen, Reach::Anywhere)
                 .query::<SessionFilter>()
-                .answer_list::<Session>("The sessions, the newest first.")
+                .query::<PageRequest<SessionSort>>()
+                .answer_page::<Session>("A part of the sessions.")
                 .errors([ErrorCode::SatelliteNotFound]),
         )
         .post(
@@ -52,7 +55,8 @@ pub(super) fn routes() -> Routes<AppState> {
                 .permission(Permission::SessionsOpen, Reach::Satellite)
                 .path::<SatelliteId>("The satellite.")
                 .query::<SatelliteSessionsQuery>()
-                .answer_list::<Session>("The sessions, the newest first."),
+                .query::<PageRequest<SessionSort>>()
+                .answer_page::<Session>("A part of the sessions."),
         );
     one(routes)
 }
@@ -120,18 +124,20 @@ pub(super) async fn create(
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(filter): Query<SessionFilter>,
+    Query(page): Query<PageRequest<SessionSort>>,
 ) -> ApiResult<Vec<Session>> {
-    let found = hive.sessions().list(filter).await?;
-    Ok(ok(found))
+    let found = hive.sessions().list_page(filter, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn list_of(
     Authenticated(hive): Authenticated,
     Path(satellite): Path<SatelliteId>,
     Query(SatelliteSessionsQuery { ended }): Query<SatelliteSessionsQuery>,
+    Query(page): Query<PageRequest<SessionSort>>,
 ) -> ApiResult<Vec<Session>> {
-    let found = hive.sessions().list(SessionFilter { satellite_id: Some(satellite), ended }).await?;
-    Ok(ok(found))
+    let found = hive.sessions().list_page(SessionFilter { satellite_id: Some(satellite), ended }, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<SessionId>) -> ApiResult<Session> {

@@ -1,11 +1,13 @@
 //! Teams and their members.
 
-use hive_core::wire::api::{Changed, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut};
+use hive_core::wire::api::{
+    Changed, PageRequest, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort,
+};
 use hive_core::wire::{TeamId, UserId};
 
-use super::{ApiResult, CreatedResult, created, ok};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 use hive_core::access::Permission;
@@ -22,7 +24,8 @@ pub(super) fn routes() -> Routes<AppState> {
             list,
             Operation::new("team_list", "Lists teams")
                 .permission(Permission::SatellitesRead, Reach::Visible)
-                .answer_list::<Team>("The teams whose satellites the caller may see."),
+                .query::<PageRequest<TeamSort>>()
+                .answer_page::<Team>("A part of the teams whose satellites the caller may see."),
         )
         .post(
             "/api/v1/teams",
@@ -37,7 +40,9 @@ pub(super) fn routes() -> Routes<AppState> {
         .get(
             "/api/v1/teams/{id}/members",
             members,
-            of("team_member_list", "Lists the members of a team").answer_list::<TeamMember>("The members."),
+            of("team_member_list", "Lists the members of a team")
+                .query::<PageRequest<TeamMemberSort>>()
+                .answer_page::<TeamMember>("A part of the members."),
         )
         .put(
             "/api/v1/teams/{id}/members",
@@ -55,9 +60,12 @@ pub(super) fn routes() -> Routes<AppState> {
         )
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<Team>> {
-    let teams = hive.identity().team_list().await?;
-    Ok(ok(teams))
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(page): Query<PageRequest<TeamSort>>,
+) -> ApiResult<Vec<Team>> {
+    let teams = hive.identity().team_page(page).await?;
+    Ok(paged(teams))
 }
 
 pub(super) async fn create(Authenticated(hive): Authenticated, Body(team): Body<TeamCreate>) -> CreatedResult<Team> {
@@ -65,9 +73,13 @@ pub(super) async fn create(Authenticated(hive): Authenticated, Body(team): Body<
     Ok(created(team))
 }
 
-pub(super) async fn members(Authenticated(hive): Authenticated, Path(id): Path<TeamId>) -> ApiResult<Vec<TeamMember>> {
-    let members = hive.identity().team_member_list(id).await?;
-    Ok(ok(members))
+pub(super) async fn members(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<TeamId>,
+    Query(page): Query<PageRequest<TeamMemberSort>>,
+) -> ApiResult<Vec<TeamMember>> {
+    let members = hive.identity().team_member_page(id, page).await?;
+    Ok(paged(members))
 }
 
 pub(super) async fn put_member(

@@ -1,11 +1,13 @@
 //! Registration tokens.
 
 use hive_core::wire::RegistrationTokenId;
-use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo};
+use hive_core::wire::api::{
+    NewRegistrationToken, PageRequest, RegistrationTokenCreate, RegistrationTokenInfo, RegistrationTokenSort,
+};
 
-use super::{ApiResult, CreatedResult, created, ok};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::routes::{Operation, Reach, Routes};
 use crate::state::AppState;
 use hive_core::access::Permission;
@@ -19,7 +21,8 @@ pub(super) fn routes() -> Routes<AppState> {
             list,
             Operation::new("registration_token_list", "Lists registration tokens")
                 .permission(Permission::TokensManage, Reach::Anywhere)
-                .answer_list::<RegistrationTokenInfo>("The tokens, without their secrets."),
+                .query::<PageRequest<RegistrationTokenSort>>()
+                .answer_page::<RegistrationTokenInfo>("A part of the tokens, without their secrets."),
         )
         .post(
             "/api/v1/registration-tokens",
@@ -42,9 +45,12 @@ pub(super) fn routes() -> Routes<AppState> {
         )
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<RegistrationTokenInfo>> {
-    let tokens = hive.identity().registration_token_list().await?;
-    Ok(ok(tokens))
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(page): Query<PageRequest<RegistrationTokenSort>>,
+) -> ApiResult<Vec<RegistrationTokenInfo>> {
+    let tokens = hive.identity().registration_token_page(page).await?;
+    Ok(paged(tokens))
 }
 
 pub(super) async fn create(

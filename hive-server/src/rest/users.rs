@@ -2,7 +2,7 @@
 
 use hive_core::Error;
 use hive_core::wire::UserId;
-use hive_core::wire::api::{Changed, NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
+use hive_core::wire::api::{Changed, NewPassword, NewUser, PageRequest, User, UserCreate, UserSort, UserUpdate};
 
 use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
@@ -23,8 +23,8 @@ pub(super) fn routes() -> Routes<AppState> {
             list,
             Operation::new("user_list", "Lists users")
                 .permission(Permission::UsersManage, Reach::Platform)
-                .query::<PageRequest>()
-                .answer_page::<User>("The users of the page."),
+                .query::<PageRequest<UserSort>>()
+                .answer_page::<User>("A part of the users."),
         )
         .post(
             "/api/v1/users",
@@ -54,7 +54,10 @@ pub(super) fn routes() -> Routes<AppState> {
         )
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated, Query(page): Query<PageRequest>) -> ApiResult<Vec<User>> {
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(page): Query<PageRequest<UserSort>>,
+) -> ApiResult<Vec<User>> {
     let found = hive.identity().user_list(page).await?;
     Ok(paged(found))
 }

@@ -8,6 +8,7 @@ mod exec;
 mod harness;
 mod limits;
 mod link;
+mod lists;
 mod remote_sessions;
 mod rest;
 mod satellite_api;

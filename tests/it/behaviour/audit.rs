@@ -34,7 +34,7 @@ async fn records_are_found_by_what_they_say(world: BehaviourWorld) {
         api.audit().log(format!("note.{number}"), target("x"), json!(null)).await.unwrap();
     }
     let query = || AuditQuery { action: Some("audit.note".into()), ..AuditQuery::default() };
-    let page = async |page| api.audit().query(query(), PageRequest { page, per_page: 2 }).await.unwrap();
+    let page = async |page| api.audit().query(query(), PageRequest::numbered(page, 2)).await.unwrap();
     let pages = [page(1).await, page(2).await, page(3).await];
     assert_eq!((pages[0].total, pages[2].items.len()), (5, 1));
     let notes: Vec<_> =

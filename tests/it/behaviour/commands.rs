@@ -217,9 +217,9 @@ async fn a_queued_command_waits_is_listed_and_is_cancelled(world: BehaviourWorld
     }
     ids.reverse();
     let commands = api.commands();
-    let page = |page, per_page| commands.list(satellite, PageRequest { page, per_page });
+    let page = |page, per_page| commands.list(satellite, PageRequest::numbered(page, per_page));
     let (first, second) = (page(1, 2).await.unwrap(), page(2, 2).await.unwrap());
-    assert_eq!((first.total, first.page, first.per_page, second.items.len()), (3, 1, 2, 1));
+    assert_eq!((first.total, first.page, first.per_page, second.items.len()), (3, Some(1), 2, 1));
     let listed: Vec<_> = first.items.iter().chain(&second.items).map(|command| command.id).collect();
     assert_eq!(listed, ids, "newest first");
     assert!(first.items.iter().all(|command| command.status == CommandStatus::Queued));

@@ -60,8 +60,8 @@ async fn a_job_is_watched_to_its_end_and_then_told_again(world: BehaviourWorld) 
     assert_eq!((end.id, end.status.clone(), end.counts.ended()), (job.id, JobStatus::Failed, 2));
     assert_eq!(told(api.jobs().subscribe(job.id).await.unwrap()).await, first, "who comes later hears the same");
     assert_eq!(api.jobs().get(job.id).await.unwrap(), Some(end));
-    let targets = api.jobs().list_targets(job.id, PageRequest { page: 2, per_page: 1 }).await.unwrap();
-    assert_eq!((targets.total, targets.page, targets.per_page), (2, 2, 1));
+    let targets = api.jobs().list_targets(job.id, PageRequest::numbered(2, 1)).await.unwrap();
+    assert_eq!((targets.total, targets.page, targets.per_page), (2, Some(2), 1));
     let target = &targets.items[0];
     assert_eq!((target.satellite_id, target.exit_code, target.stdout_bytes), (satellite.id, Some(2), 4));
     world.end().await;
@@ -122,9 +122,9 @@ async fn jobs_are_listed_newest_first_and_in_pages(world: BehaviourWorld) {
     for number in 0..3 {
         expected.insert(0, submit(api, &format!("echo {number}")).await.id);
     }
-    let page = async |page| api.jobs().list(PageRequest { page, per_page: 2 }).await.unwrap();
+    let page = async |page| api.jobs().list(PageRequest::numbered(page, 2)).await.unwrap();
     let (first, second) = (page(1).await, page(2).await);
-    assert_eq!((first.total, first.per_page, second.page, second.items.len()), (3, 2, 2, 1));
+    assert_eq!((first.total, first.per_page, second.page, second.items.len()), (3, 2, Some(2), 1));
     let listed: Vec<_> = first.items.iter().chain(&second.items).map(|job| job.id).collect();
     assert_eq!(listed, expected);
     assert!(page(3).await.items.is_empty());

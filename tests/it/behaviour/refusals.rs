@@ -50,8 +50,8 @@ async fn check<T>(both: &Both, what: &str, code: ErrorCode, call: impl AsyncFn(&
     assert_eq!(refused[0].1.code, code, "{what}: {refused:?}");
 }
 
-fn page(page: u32, per_page: u32) -> PageRequest {
-    PageRequest { page, per_page }
+fn page<C>(page: u32, per_page: u32) -> PageRequest<C> {
+    PageRequest::numbered(page, per_page)
 }
 
 fn sh(line: &str) -> ExecCommand {

@@ -15,12 +15,12 @@ pub(super) async fn tls_server() -> FakeHive {
     FakeHive::answering(|_| b"\x15\x03\x01\x00\x02\x02\x46".to_vec()).await
 }
 
-/// A hive with this many satellites.
+/// A hive of a version without cursors, with this many satellites.
 pub(super) async fn crowded(count: usize) -> FakeHive {
     FakeHive::answering(move |path| {
         let number = |name: &str| -> usize {
             let found = path.split(['?', '&']).find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-            found.expect("lists come in pages").parse().unwrap()
+            found.unwrap_or("1").parse().unwrap()
         };
         let (page, per_page) = (number("page"), number("per_page"));
         let numbers = ((page - 1) * per_page..count).take(per_page);

@@ -4,7 +4,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use hive_core::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use hive_core::terminal::ViewOptions;
-use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionEnd, SessionFilter, SessionStatus, Size};
+use hive_core::wire::api::{
+    Actor, EndReason, Page, PageRequest, Session, SessionCreate, SessionEnd, SessionFilter, SessionSort, SessionStatus,
+    Size,
+};
 use hive_core::wire::id::Seed;
 use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};
 use hive_core::wire::{SatelliteId, Timestamp, ViewerId};
@@ -39,8 +42,8 @@ impl SessionManager for FakeSessionManager {
     async fn get(&self, _: SessionId) -> Result<Option<Session>> {
         Ok(Some(session()))
     }
-    async fn list(&self, _: SessionFilter) -> Result<Vec<Session>> {
-        Ok(vec![session()])
+    async fn list_page(&self, _: SessionFilter, _: PageRequest<SessionSort>) -> Result<Page<Session>> {
+        Ok(Page::whole(vec![session()]))
     }
     async fn send_input(&self, _: SessionId, _: Bytes) -> Result<()> {
         Ok(())

@@ -2,8 +2,8 @@
 
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    AuditQuery, CommandQuery, ExecQuery, OutputEncoding, OutputQuery, SatelliteListQuery, SatelliteStatus,
-    SessionFilter,
+    AuditQuery, AuditSort, CommandQuery, ExecQuery, JobSort, OutputEncoding, OutputQuery, SatelliteListQuery,
+    SatelliteSort, SatelliteStatus, SessionFilter,
 };
 use hive_wire::query::QueryDeserializer;
 use hive_wire::{CommandId, TeamId, Timestamp};
@@ -36,11 +36,13 @@ async fn the_filter_and_page_of_satellites() {
         tags: vec!["a&b=c".into(), "ä ö".into(), "..".into()],
         search: Some("100%+".into()),
         team_id: Some(TeamId::new(SEED)),
+        group: Some("web".parse().unwrap()),
     };
-    let page = PageRequest { page: 3, per_page: 7 };
-    let pairs = sent(async |hive| hive.satellites().list(filter.clone(), page).await).await;
+    let sort = Some("-last_seen".parse().unwrap());
+    let page = PageRequest::<SatelliteSort> { cursor: Some("AQ_-".into()), ..PageRequest::first(7).sorted(sort) };
+    let pairs = sent(async |hive| hive.satellites().list(filter.clone(), page.clone()).await).await;
     assert_eq!(SatelliteFilter::from(read::<SatelliteListQuery>(&pairs)), filter);
-    assert_eq!(read::<PageRequest>(&pairs), page);
+    assert_eq!(read::<PageRequest<SatelliteSort>>(&pairs), page);
 }
 
 #[tokio::test]
@@ -51,24 +53,25 @@ async fn the_filter_and_page_of_audit_records() {
         satellite_id: Some(satellite()),
         since: Some(Timestamp::from_micros(1)),
         until: Some(Timestamp::from_micros(2)),
+        seq: Some(7),
     };
-    let page = PageRequest { page: 2, per_page: 1 };
-    let pairs = sent(async |hive| hive.audit().query(query.clone(), page).await).await;
-    assert_eq!((read::<AuditQuery>(&pairs), read::<PageRequest>(&pairs)), (query, page));
+    let page = PageRequest::numbered(2, 1);
+    let pairs = sent(async |hive| hive.audit().query(query.clone(), page.clone()).await).await;
+    assert_eq!((read::<AuditQuery>(&pairs), read::<PageRequest<AuditSort>>(&pairs)), (query, page));
 }
 
 #[tokio::test]
 async fn the_filter_of_sessions() {
     let filter = SessionFilter { satellite_id: Some(satellite()), ended: true };
-    let pairs = sent(async |hive| hive.sessions().list(filter.clone()).await).await;
+    let pairs = sent(async |hive| hive.sessions().list_page(filter.clone(), PageRequest::default()).await).await;
     assert_eq!(read::<SessionFilter>(&pairs), filter);
 }
 
 #[tokio::test]
 async fn the_page_of_jobs() {
-    let page = PageRequest { page: 9, per_page: 1000 };
-    let pairs = sent(async |hive| hive.jobs().list(page).await).await;
-    assert_eq!(read::<PageRequest>(&pairs), page);
+    let page = PageRequest::numbered(9, 1000);
+    let pairs = sent(async |hive| hive.jobs().list(page.clone()).await).await;
+    assert_eq!(read::<PageRequest<JobSort>>(&pairs), page);
 }
 
 #[tokio::test]

@@ -18,7 +18,8 @@ use crate::access::Role;
 use crate::audit::AuditDraft;
 use crate::hive::{ActingHive, Hive, Settings, VerifyMode};
 use crate::store::{
-    ApiKeyOwner, Database, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, Store, StoreLayer, StoreResult,
+    ApiKeyOwner, Database, RowRange, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow, Store, StoreLayer,
+    StoreResult,
 };
 use crate::{EventItem, Subscription};
 
@@ -52,7 +53,11 @@ impl StoreLayer for ReadCounter {
         self.below.satellite_find(name).await
     }
 
-    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+    async fn satellite_list(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         self.count();
         self.below.satellite_list(query, range).await
     }

@@ -26,8 +26,8 @@ use crate::commands::ExecOptions;
 use crate::commands::in_flight::SatelliteRef;
 use crate::hive::{Hive, Settings};
 use crate::store::{
-    CommandOutcome, CommandRow, Database, NewSession, RowRange, SatelliteQuery, SatelliteRow, Store, StoreLayer,
-    StoreResult, UserPatch, UserRow,
+    CommandOutcome, CommandRow, Database, NewSession, RowRange, SatelliteOrder, SatelliteQuery, SatelliteRow, Store,
+    StoreLayer, StoreResult, UserPatch, UserRow,
 };
 
 /// A store that counts reads, and that stops answering some of them.
@@ -79,7 +79,11 @@ impl StoreLayer for CountedReads {
         self.below.command_list_unfinished(ids).await
     }
 
-    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+    async fn satellite_list(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         let found = self.below.satellite_list(query, range).await?;
         self.count("satellite rows", found.0.len());
         Ok(found)
@@ -242,7 +246,7 @@ async fn a_list_by_presence_reads_the_rows_of_its_page() {
     store.take("satellite rows");
     let list = async |is_online, page| {
         let filter = SatelliteFilter { online: Some(is_online), ..SatelliteFilter::default() };
-        let page = hive.as_system().satellites().list(filter, PageRequest { page, per_page: 2 }).await.unwrap();
+        let page = hive.as_system().satellites().list(filter, PageRequest::numbered(page, 2)).await.unwrap();
         let names: Vec<_> = page.items.iter().map(|satellite| satellite.name.to_string()).collect();
         (names, page.total, store.take("satellite rows"))
     };

@@ -54,7 +54,7 @@ async fn foreign_messages(hive: &Hive, count: usize) -> Vec<AuditEntry> {
     let query = || AuditQuery { action: Some("satellite.foreign_message".into()), ..AuditQuery::default() };
     tokio::time::timeout(Duration::from_secs(10), async {
         loop {
-            let page = PageRequest { page: 1, per_page: 100 };
+            let page = PageRequest::numbered(1, 100);
             let found = hive.as_system().audit().query(query(), page).await.unwrap().items;
             if found.len() >= count {
                 return found;

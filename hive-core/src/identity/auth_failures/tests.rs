@@ -28,7 +28,7 @@ async fn records(hive: &Hive) -> Vec<AuditEntry> {
     .await
     .expect("the records are written in time");
     // One that was taken out of the queue stands before this one in the store.
-    let page = PageRequest { page: 1, per_page: 1000 };
+    let page = PageRequest::numbered(1, 1000);
     let target = AuditTarget { kind: "mark".into(), id: "mark".into() };
     hive.as_system().audit().log("mark".into(), target, json!({})).await.unwrap();
     let mut entries = hive.as_system().audit().query(AuditQuery::default(), page).await.unwrap().items;

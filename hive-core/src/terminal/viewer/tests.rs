@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use hive_wire::api::{Actor, EndReason, SessionCreate, SessionFilter};
+use hive_wire::api::{Actor, EndReason, Page, PageRequest, SessionCreate, SessionFilter, SessionSort};
 use hive_wire::id::Seed;
 use hive_wire::{SatelliteId, SatelliteName, Timestamp};
 use tokio::sync::mpsc;
@@ -88,7 +88,7 @@ impl SessionManager for Scripted {
         unreachable!("a viewer attaches at once")
     }
 
-    async fn list(&self, _: SessionFilter) -> Result<Vec<Session>> {
+    async fn list_page(&self, _: SessionFilter, _: PageRequest<SessionSort>) -> Result<Page<Session>> {
         unreachable!("a viewer lists nothing")
     }
 

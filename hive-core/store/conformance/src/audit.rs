@@ -141,7 +141,7 @@ pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
     };
     let about = AuditQuery { satellite_id: Some(satellite), ..AuditQuery::default() };
     check(by_actor(), RowRange::ALL, &[3, 2, 1, 0], 4).await;
-    check(by_actor(), RowRange { offset: 1, limit: 2 }, &[2, 1], 4).await;
+    check(by_actor(), RowRange::part(1, 2), &[2, 1], 4).await;
     check(about, RowRange::ALL, &[2, 1], 2).await;
     check(AuditQuery { action: Some(AuditAction::AuditExport.as_str().into()), ..by_actor() }, RowRange::ALL, &[3], 1)
         .await;

@@ -368,7 +368,7 @@ pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
     }
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
         let (rows, total) =
-            on.store.command_list(satellite, &VisibleScope::ALL, RowRange { offset, limit: 3 }).await.unwrap();
+            on.store.command_list(satellite, &VisibleScope::ALL, RowRange::part(offset, 3)).await.unwrap();
         assert_eq!((rows.iter().map(|row| row.id).collect::<Vec<_>>(), total), (ids[range].to_vec(), 5));
     }
 }

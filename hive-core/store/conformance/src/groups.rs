@@ -36,7 +36,7 @@ impl Fixture {
     /// The satellites of a selection.
     async fn selected(&self, selection: SatelliteSelection) -> BTreeSet<SatelliteId> {
         let query = SatelliteQuery { selection: Some(selection), ..SatelliteQuery::visible_to(VisibleScope::ALL) };
-        let ids = self.store.satellite_list_ids(&query).await.unwrap();
+        let ids = self.store.satellite_list_ids(&query, RowRange::ALL).await.unwrap();
         assert_eq!(self.store.satellite_list(&query, RowRange::ALL).await.unwrap().1, ids.len() as u64);
         ids.into_iter().collect()
     }
@@ -158,7 +158,7 @@ pub(crate) async fn groups_are_listed_by_name_and_by_team(on: &Fixture) {
     };
     let sees_ours = || VisibleScope::of_teams([ours]);
     assert_eq!(list(sees_ours(), None, None, RowRange::ALL).await, (mine.to_vec(), 3));
-    assert_eq!(list(sees_ours(), None, None, RowRange { offset: 1, limit: 1 }).await, (vec![mine[1].clone()], 3));
+    assert_eq!(list(sees_ours(), None, None, RowRange::part(1, 1)).await, (vec![mine[1].clone()], 3));
     assert_eq!(list(sees_ours(), Some(theirs), None, RowRange::ALL).await, (vec![], 0));
     assert_eq!(list(VisibleScope::of_teams([]), None, None, RowRange::ALL).await, (vec![], 0));
     assert_eq!(list(VisibleScope::ALL, Some(theirs), None, RowRange::ALL).await, (vec![foreign], 1));
@@ -175,16 +175,16 @@ pub(crate) async fn a_selection_is_the_listed_and_those_of_the_query(on: &Fixtur
     let both = SatelliteSelection { listed_by: Some(group.id), query: Some("web".parse().unwrap()) };
     let query =
         SatelliteQuery { selection: Some(both), team_id: Some(team), ..SatelliteQuery::visible_to(VisibleScope::ALL) };
-    assert_eq!(set(on.store.satellite_list_ids(&query).await.unwrap()), set([web, db, inactive]));
+    assert_eq!(set(on.store.satellite_list_ids(&query, RowRange::ALL).await.unwrap()), set([web, db, inactive]));
     // A query selects no satellite that was never activated. The fixture gives each the tag `web`.
     let by_query =
         SatelliteQuery { selection: Some(SatelliteSelection::of_query("web".parse().unwrap())), ..query.clone() };
-    assert_eq!(on.store.satellite_list_ids(&by_query).await.unwrap(), [web]);
+    assert_eq!(on.store.satellite_list_ids(&by_query, RowRange::ALL).await.unwrap(), [web]);
     let hidden = SatelliteQuery { visible: VisibleScope::of_teams([on.team().await]), ..query.clone() };
-    assert_eq!(on.store.satellite_list_ids(&hidden).await.unwrap(), []);
+    assert_eq!(on.store.satellite_list_ids(&hidden, RowRange::ALL).await.unwrap(), []);
     let nothing = SatelliteSelection { listed_by: None, query: None };
     let nothing = SatelliteQuery { selection: Some(nothing), ..query };
-    assert_eq!(on.store.satellite_list_ids(&nothing).await.unwrap(), []);
+    assert_eq!(on.store.satellite_list_ids(&nothing, RowRange::ALL).await.unwrap(), []);
 }
 
 pub(crate) async fn a_query_selects_what_its_rules_say(on: &Fixture) {
@@ -211,7 +211,7 @@ pub(crate) async fn a_query_selects_what_its_rules_say(on: &Fixture) {
         let expected = set(rows.iter().filter(|(_, tags)| query.matches(tags)).map(|(id, _)| *id));
         let selection = Some(SatelliteSelection::of_query(query));
         let query = SatelliteQuery { selection, team_id: Some(team), ..SatelliteQuery::visible_to(VisibleScope::ALL) };
-        assert_eq!(set(on.store.satellite_list_ids(&query).await.unwrap()), expected, "{text}");
+        assert_eq!(set(on.store.satellite_list_ids(&query, RowRange::ALL).await.unwrap()), expected, "{text}");
     }
 }
 
@@ -235,7 +235,7 @@ pub(crate) async fn tags_are_counted_by_what_is_visible(on: &Fixture) {
     assert_eq!(list(VisibleScope::ALL, Some(ours), None, RowRange::ALL).await, (of_ours, 2));
     let both = pairs(&[("a-web", 3), ("b-db", 1), ("c-api", 1)]);
     assert_eq!(list(sees_both.clone(), None, None, RowRange::ALL).await, (both.clone(), 3));
-    assert_eq!(list(sees_both.clone(), None, None, RowRange { offset: 1, limit: 1 }).await, (both[1..2].to_vec(), 3));
+    assert_eq!(list(sees_both.clone(), None, None, RowRange::part(1, 1)).await, (both[1..2].to_vec(), 3));
     assert_eq!(list(sees_both, None, Some("API"), RowRange::ALL).await, (both[2..].to_vec(), 1));
     assert_eq!(list(sees_ours, None, Some("%"), RowRange::ALL).await, (vec![], 0));
 }

@@ -214,6 +214,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     };
     assert_eq!(row, expected);
     let queued = JobTargetRow {
+        place: 0,
         satellite_id: first.id,
         satellite_name: first.name,
         team_id: first.team_id,
@@ -226,6 +227,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
         finished_at: None,
     };
     let not_run = JobTargetRow {
+        place: 1,
         satellite_id: second.id,
         satellite_name: second.name,
         team_id: second.team_id,
@@ -274,7 +276,7 @@ pub(crate) async fn targets_come_in_their_order_and_in_pages(on: &Fixture) {
     }
     let (id, commands) = job_on(on, &satellites).await;
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
-        let (rows, total) = on.store.job_target_list(id, RowRange { offset, limit: 3 }).await.unwrap();
+        let (rows, total) = on.store.job_target_list(id, RowRange::part(offset, 3)).await.unwrap();
         let ids: Vec<_> = rows.into_iter().filter_map(|row| row.command_id).collect();
         assert_eq!((ids, total), (commands[range].to_vec(), 5));
     }
@@ -397,7 +399,7 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     let hives = insert(4, &[&at[0], &at[3]]).await;
     let list = async |teams: Vec<TeamId>, offset, limit| {
         let (rows, total) =
-            on.store.job_list(&VisibleScope::of_teams(teams), RowRange { offset, limit }).await.unwrap();
+            on.store.job_list(&VisibleScope::of_teams(teams), RowRange::part(offset, limit)).await.unwrap();
         (rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), total)
     };
     assert_eq!(list(vec![ours], 0, 10).await, (vec![newest, oldest], 2));

@@ -36,6 +36,7 @@ mod groups;
 mod hive;
 mod identity;
 mod jobs;
+mod lists;
 mod losses;
 mod output;
 mod registration;
@@ -150,6 +151,10 @@ pub async fn check_all(store: Arc<dyn Store>) {
         sessions::open_sessions_come_oldest_first,
         sessions::sessions_of_a_removed_satellite_are_ended,
         identity::a_username_is_taken_once,
+        lists::satellites_are_walked_while_others_come_and_go,
+        lists::api_keys_are_walked_while_others_come,
+        lists::jobs_without_an_end_are_last,
+        lists::every_other_list_is_walked,
         identity::users_are_listed_by_name_and_in_pages,
         identity::an_update_of_a_user_changes_what_it_names,
         identity::a_password_is_changed_once_from_its_current_hash,

@@ -1,7 +1,7 @@
 //! What is revoked together with a right.
 
 use hive_store::access::Role;
-use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, SatelliteRow, UserPatch, UserUpdateOutcome};
+use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, RowRange, SatelliteRow, UserPatch, UserUpdateOutcome};
 use hive_wire::api::{Actor, CommandStatus, CommandType, PlatformRole, TokenScope};
 use hive_wire::{ApiKeyId, CommandId, RegistrationTokenId, TeamId, UserId};
 
@@ -157,6 +157,7 @@ pub(crate) async fn what_was_made_with_a_key_dies_with_it(on: &Fixture) {
     assert_eq!(counts(&losses), (2, 1, 2));
     expect(on, &made, [false, false, false]).await;
     expect(on, &kept, [true, true, true]).await;
-    let revoked = on.store.api_key_list(user).await.unwrap().into_iter().filter(|key| key.revoked_at.is_some());
+    let revoked =
+        on.store.api_key_list(user, RowRange::ALL).await.unwrap().0.into_iter().filter(|key| key.revoked_at.is_some());
     assert_eq!(revoked.count(), 3);
 }

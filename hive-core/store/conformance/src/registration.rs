@@ -225,7 +225,7 @@ pub(crate) async fn tokens_are_listed_by_team(on: &Fixture) {
     let (first, foreign, global, second) =
         (on.token(Some(ours)).await, on.token(Some(theirs)).await, on.token(None).await, on.token(Some(ours)).await);
     let list = async |visible| {
-        let tokens = on.store.registration_token_list(&visible).await.unwrap();
+        let tokens = on.store.registration_token_list(&visible, RowRange::ALL).await.unwrap().0;
         tokens.into_iter().map(|token| token.token_id).collect::<Vec<_>>()
     };
     assert_eq!(list(VisibleScope::of_teams([ours])).await, [second, first], "newest first");

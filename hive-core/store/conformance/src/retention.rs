@@ -176,7 +176,7 @@ pub(crate) async fn ended_sessions_are_deleted_when_they_are_old(on: &Fixture) {
     until_none(async |limit| on.store.session_prune(cutoff, limit).await).await;
     let query = SessionQuery { visible: VisibleScope::ALL, satellite_id: Some(satellite), ended: None };
     let mut left: Vec<_> =
-        on.store.session_list(&query, RowRange::ALL).await.unwrap().into_iter().map(|row| row.id).collect();
+        on.store.session_list(&query, RowRange::ALL).await.unwrap().0.into_iter().map(|row| row.id).collect();
     left.sort();
     let mut expected = [recent, open];
     expected.sort();

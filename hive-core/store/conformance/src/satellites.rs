@@ -222,7 +222,7 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
         let (rows, total) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{query:?}");
         assert_eq!(total, expected.len() as u64);
-        assert_eq!(on.store.satellite_list_ids(&query).await.unwrap(), expected, "{query:?}");
+        assert_eq!(on.store.satellite_list_ids(&query, RowRange::ALL).await.unwrap(), expected, "{query:?}");
     };
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     check(both.clone(), vec![&plain, &tagged, &foreign]).await;
@@ -299,7 +299,7 @@ pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     let query = SatelliteQuery { team_id: team, ..SatelliteQuery::visible_to(VisibleScope::ALL) };
     let (all, _) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
     for (offset, range) in [(0, 0..2), (2, 2..4), (4, 4..5), (6, 5..5)] {
-        let page = on.store.satellite_list(&query, RowRange { offset, limit: 2 }).await.unwrap();
+        let page = on.store.satellite_list(&query, RowRange::part(offset, 2)).await.unwrap();
         assert_eq!(page, (all[range].to_vec(), 5));
     }
 }

@@ -199,15 +199,15 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
         ended: None,
     };
     let check = async |query: SessionQuery, limit, expected: &[SessionId]| {
-        let range = RowRange { offset: 0, limit };
-        assert_eq!(ids(&on.store.session_list(&query, range).await.unwrap()), expected, "{query:?}");
+        let range = RowRange::part(0, limit);
+        assert_eq!(ids(&on.store.session_list(&query, range).await.unwrap().0), expected, "{query:?}");
     };
     let both = sees(&[ours.team_id, theirs.team_id]);
     check(both.clone(), 100, &[foreign, newest, middle, oldest]).await;
     check(both.clone(), 2, &[foreign, newest]).await;
     check(SessionQuery { ended: Some(false), ..both.clone() }, 100, &[foreign, newest, oldest]).await;
     check(SessionQuery { ended: Some(true), ..both.clone() }, 100, &[middle]).await;
-    let second = on.store.session_list(&both, RowRange { offset: 1, limit: 2 }).await.unwrap();
+    let second = on.store.session_list(&both, RowRange::part(1, 2)).await.unwrap().0;
     assert_eq!(ids(&second), [newest, middle]);
     check(SessionQuery { satellite_id: Some(ours.id), ..both.clone() }, 100, &[newest, middle, oldest]).await;
     check(SessionQuery { satellite_id: Some(ours.id), ended: Some(false), ..both }, 1, &[newest]).await;

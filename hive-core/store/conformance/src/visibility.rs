@@ -17,7 +17,7 @@ pub(crate) async fn a_caller_with_tags_sees_the_satellites_that_have_one(on: &Fi
     on.store.satellite_update(tagged.id, patch, on.draft()).await.unwrap();
     let visible = VisibleScope { tags: Some([tag, "eu-9".to_owned()].into()), ..VisibleScope::of_teams([team]) };
     let query = SatelliteQuery::visible_to(visible.clone());
-    assert_eq!(on.store.satellite_list_ids(&query).await.unwrap(), [tagged.id]);
+    assert_eq!(on.store.satellite_list_ids(&query, RowRange::ALL).await.unwrap(), [tagged.id]);
     for (satellite, is_seen) in [(&plain, false), (&tagged, true)] {
         on.insert(on.new_command(satellite.id)).await;
         let (commands, total) = on.store.command_list(satellite.id, &visible, RowRange::ALL).await.unwrap();
@@ -25,12 +25,12 @@ pub(crate) async fn a_caller_with_tags_sees_the_satellites_that_have_one(on: &Fi
         let session = on.new_session(satellite.id);
         assert!(on.store.session_insert(session, 9, on.draft()).await.unwrap());
         let query = SessionQuery { visible: visible.clone(), satellite_id: Some(satellite.id), ended: None };
-        assert_eq!(on.store.session_list(&query, RowRange::ALL).await.unwrap().len(), usize::from(is_seen));
+        assert_eq!(on.store.session_list(&query, RowRange::ALL).await.unwrap().0.len(), usize::from(is_seen));
     }
-    let tokens = on.store.registration_token_list(&visible).await.unwrap();
+    let tokens = on.store.registration_token_list(&visible, RowRange::ALL).await.unwrap().0;
     assert_eq!(tokens, [], "a token is of a team, and of no satellite");
     let none = VisibleScope { tags: Some(BTreeSet::new()), ..VisibleScope::ALL };
-    assert!(on.store.satellite_list_ids(&SatelliteQuery::visible_to(none)).await.unwrap().is_empty());
+    assert!(on.store.satellite_list_ids(&SatelliteQuery::visible_to(none), RowRange::ALL).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_job_is_visible_where_all_its_satellites_are(on: &Fixture) {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification};
+use hive_wire::api::{AuditEntry, AuditQuery, AuditSort, AuditVerification};
 
 use super::{AuditDraft, AuditHead, AuditRecord};
 use crate::access::VisibleScope;
@@ -13,13 +13,12 @@ use crate::{RowRange, StoreResult};
 pub trait AuditStore: Send + Sync {
     /// Appends a record without another change.
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
-    /// Lists the records in visible, newest first, and returns the total. With a filter, or of records that are not all in
-    /// visible, it is exact up to [`RowRange::MAX_COUNTED`].
+    /// Lists the records in visible, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
     async fn audit_list(
         &self,
         query: &AuditQuery,
         visible: &VisibleScope,
-        range: RowRange,
+        range: RowRange<AuditSort>,
     ) -> StoreResult<(Vec<AuditEntry>, u64)>;
     /// Returns a record in visible.
     async fn audit_get(&self, id: AuditId, visible: &VisibleScope) -> StoreResult<Option<AuditEntry>>;

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::agent::DEFAULT_TIMEOUT_SECONDS;
-use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType, Priority, SatelliteStatus};
+use hive_wire::api::{Actor, CommandEnd, CommandSort, CommandStatus, CommandType, Priority, SatelliteStatus};
 use hive_wire::{CommandId, JobId, SatelliteId, TeamId, Timestamp};
 
 use crate::access::Authority;
+use crate::row_order::{SortKey, row_orders};
 
 hive_wire::with_setters! {
     /// A command to store.
@@ -208,4 +209,10 @@ pub struct OpenCommandCount {
     pub is_of_job: bool,
     /// Their number.
     pub count: u32,
+}
+
+row_orders! {
+    CommandSort of CommandRow {
+        CreatedAt: Number, |row| SortKey::time(row.created_at, row.id);
+    }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use hive_wire::api::User;
+use hive_wire::api::{ApiKeySort, User};
 use hive_wire::{ApiKeyId, TeamId, Timestamp, UserId};
 
 use super::losses::Losses;
-use crate::StoreResult;
 use crate::access::{Permission, Role};
 use crate::audit::AuditDraft;
+use crate::row_order::{SortKey, row_orders};
+use crate::{RowRange, StoreResult};
 
 /// Users' API keys.
 #[async_trait]
@@ -19,8 +20,8 @@ pub trait ApiKeyStore: Send + Sync {
     /// Returns an API key, which may be revoked, with its owner and their teams. It is one read, because every call with an API
     /// key needs all of it.
     async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>>;
-    /// Lists the API keys of a user, newest first.
-    async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
+    /// Lists the API keys of a user, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn api_key_list(&self, user: UserId, range: RowRange<ApiKeySort>) -> StoreResult<(Vec<ApiKeyRow>, u64)>;
     /// Replaces the hash of an API key of a user, if it is neither revoked nor expired. Returns the key after the change. The
     /// audit record is written only then. Without an overlap, an earlier one ends too.
     async fn api_key_rotate(
@@ -105,4 +106,12 @@ pub struct ApiKeyOwner {
     pub user: User,
     /// The teams of the owner, and the owner's roles.
     pub teams: Vec<(TeamId, Role)>,
+}
+
+row_orders! {
+    ApiKeySort of ApiKeyRow {
+        CreatedAt: Number, |row| SortKey::time(row.created_at, row.id);
+        Name: Text, |row| SortKey::text(&row.name, row.id);
+        LastUsedAt: OptionalNumber, |row| SortKey::time(row.last_used_at, row.id);
+    }
 }

@@ -1,13 +1,13 @@
 //! Teams and their members.
 
 use async_trait::async_trait;
-use hive_wire::api::{Team, TeamMember};
+use hive_wire::api::{Team, TeamMember, TeamMemberSort, TeamSort};
 use hive_wire::{TeamId, UserId};
 
 use super::losses::{Losses, NeededRoles};
-use crate::StoreResult;
-use crate::access::Role;
+use crate::access::{Role, VisibleTeams};
 use crate::audit::AuditDraft;
+use crate::{RowRange, StoreResult};
 
 /// Teams and their members.
 #[async_trait]
@@ -16,8 +16,8 @@ pub trait TeamStore: Send + Sync {
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()>;
     /// Returns a team.
     async fn team_get(&self, id: TeamId) -> StoreResult<Option<Team>>;
-    /// Lists all teams by slug.
-    async fn team_list(&self) -> StoreResult<Vec<Team>>;
+    /// Lists the teams in visible, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn team_list(&self, visible: &VisibleTeams, range: RowRange<TeamSort>) -> StoreResult<(Vec<Team>, u64)>;
     /// Adds a user to a team, or changes their role in it. What they lose with a lower role is revoked in the same transaction.
     async fn team_member_put(
         &self,
@@ -36,8 +36,12 @@ pub trait TeamStore: Send + Sync {
         needed: NeededRoles,
         audit: AuditDraft,
     ) -> StoreResult<Option<Losses>>;
-    /// Lists the members of a team by name.
-    async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>>;
+    /// Lists the members of a team, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn team_member_list(
+        &self,
+        team: TeamId,
+        range: RowRange<TeamMemberSort>,
+    ) -> StoreResult<(Vec<TeamMember>, u64)>;
     /// Lists the teams of a user and their roles.
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>>;
 }

@@ -1,7 +1,7 @@
 //! Users.
 
 use async_trait::async_trait;
-use hive_wire::api::{PlatformRole, User};
+use hive_wire::api::{PlatformRole, User, UserSort};
 use hive_wire::{Timestamp, UserId};
 
 use super::losses::{Losses, NeededRoles};
@@ -17,8 +17,8 @@ pub trait UserStore: Send + Sync {
     async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>>;
     /// Returns the user with this name.
     async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>>;
-    /// Lists users by name, and returns the total.
-    async fn user_list(&self, range: RowRange) -> StoreResult<(Vec<User>, u64)>;
+    /// Lists users, and returns the total, counted up to one more than [`MAX_COUNTED`](crate::MAX_COUNTED).
+    async fn user_list(&self, range: RowRange<UserSort>) -> StoreResult<(Vec<User>, u64)>;
     /// Changes a user. Disabling a user ends their logins and API keys for good. Queued commands and unused registration tokens
     /// that the user may not make any more are revoked in the same transaction. At least one enabled global admin remains, also
     /// with concurrent callers.

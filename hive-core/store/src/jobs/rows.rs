@@ -1,10 +1,11 @@
 //! Rows of jobs.
 
 use hive_wire::agent::ErrorBody;
-use hive_wire::api::{Actor, CommandEnd, JobCounts, JobStatus, TargetStatus};
+use hive_wire::api::{Actor, CommandEnd, JobCounts, JobSort, JobStatus, JobTargetSort, TargetStatus};
 use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp};
 
 use crate::access::Authority;
+use crate::row_order::{SortKey, row_orders};
 
 /// A job to store.
 #[derive(Debug, Clone)]
@@ -98,6 +99,8 @@ pub struct JobRow {
 /// A target of a job, with the state of its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobTargetRow {
+    /// Its place among the targets of the job, from 0.
+    pub place: i64,
     /// The satellite.
     pub satellite_id: SatelliteId,
     /// The name of the satellite when the job was created.
@@ -129,4 +132,14 @@ pub struct JobEnd {
     pub counts: JobCounts,
     /// When it ended.
     pub finished_at: Timestamp,
+}
+
+row_orders! {
+    JobSort of JobRow {
+        CreatedAt: Number, |row| SortKey::time(row.created_at, row.id);
+        FinishedAt: OptionalNumber, |row| SortKey::time(row.finished_at, row.id);
+    }
+    JobTargetSort of JobTargetRow {
+        SatelliteName: Number, |row| SortKey::number(row.place, "");
+    }
 }

@@ -1,11 +1,12 @@
 //! Rows and queries of satellites.
 
 use hive_wire::agent::SystemInfo;
-use hive_wire::api::SatelliteStatus;
+use hive_wire::api::{SatelliteStatus, Sort};
 use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
 use crate::SatelliteSelection;
 use crate::access::VisibleScope;
+use crate::row_order::{KeyKind, RowOrder, SortKey};
 
 /// A stored satellite.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,4 +155,36 @@ pub struct SatelliteDescription {
     pub system: Option<SystemInfo>,
     /// The version of the agent.
     pub agent_version: Option<String>,
+}
+
+/// The order of satellites in the store. The time of the last heartbeat is telemetry, and has a store of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SatelliteOrder {
+    /// By name.
+    Name,
+    /// By the word of the status.
+    Status,
+    /// By the time of the first registration.
+    CreatedAt,
+}
+
+impl RowOrder for SatelliteOrder {
+    type Row = SatelliteRow;
+
+    const DEFAULT: Sort<Self> = Sort::ascending(Self::Name);
+
+    fn kind(self) -> KeyKind {
+        match self {
+            Self::Name | Self::Status => KeyKind::Text,
+            Self::CreatedAt => KeyKind::Number,
+        }
+    }
+
+    fn key(self, row: &SatelliteRow) -> SortKey {
+        match self {
+            Self::Name => SortKey::text(&row.name, row.id),
+            Self::Status => SortKey::text(&row.status, row.id),
+            Self::CreatedAt => SortKey::time(row.created_at, row.id),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, ChainFault};
+use hive_wire::api::{AuditEntry, AuditQuery, AuditSort, AuditVerification, ChainFault};
 
 use super::binding::storable;
 use super::fields::corrupt_column;
@@ -26,7 +26,7 @@ impl AuditStore for SqlStore {
         &self,
         query: &AuditQuery,
         visible: &VisibleScope,
-        range: RowRange,
+        range: RowRange<AuditSort>,
     ) -> StoreResult<(Vec<AuditEntry>, u64)> {
         let mut filter = Filter::default();
         filter
@@ -34,6 +34,9 @@ impl AuditStore for SqlStore {
             .and_text("a.action = ?", query.action.as_ref())
             .and_text("a.satellite_id = ?", query.satellite_id)
             .visible_to("a.team_id", Some("a.satellite_id"), visible);
+        if let Some(seq) = query.seq {
+            filter.and("a.seq = ?", i64::try_from(seq).unwrap_or(i64::MAX));
+        }
         // `since` is included and `until` is not, so that adjacent periods do not overlap.
         if let Some(since) = query.since {
             filter.and("a.timestamp >= ?", since.as_micros());
@@ -41,15 +44,7 @@ impl AuditStore for SqlStore {
         if let Some(until) = query.until {
             filter.and("a.timestamp < ?", until.as_micros());
         }
-        let list = filter.statement(statements::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &range.values());
-        let rows = self.fetch_all(list).await?;
-        // The numbers of the chain have no gaps: without a condition, the first and the last one tell how many there are.
-        let total = if filter.is_empty() {
-            self.audit_length().await?
-        } else {
-            range.total(self.fetch_counted(&filter, statements::AUDIT_ROWS_COUNTED).await?, rows.len())
-        };
-        Ok((rows.iter().map(read_entry).collect::<StoreResult<_>>()?, total))
+        self.fetch_part(&filter, statements::AUDIT_LIST, statements::AUDIT_ROWS_COUNTED, range, read_entry).await
     }
 
     async fn audit_get(&self, id: AuditId, visible: &VisibleScope) -> StoreResult<Option<AuditEntry>> {
@@ -88,18 +83,6 @@ impl AuditStore for SqlStore {
                 _ => return Ok(verifier.finish(None)),
             }
         }
-    }
-}
-
-impl SqlStore {
-    async fn audit_length(&self) -> StoreResult<u64> {
-        let row = self.fetch_optional(Statement::new(statements::AUDIT_ENDS)).await?;
-        let row = row.ok_or_else(|| corrupt_column("first"))?;
-        Ok(match (row.number_opt::<i64>("first")?, row.number_opt::<i64>("last")?) {
-            // A forged number may be anything. The verification reports it.
-            (Some(first), Some(last)) => last.abs_diff(first).saturating_add(1),
-            _ => 0,
-        })
     }
 }
 

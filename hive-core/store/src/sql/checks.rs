@@ -8,8 +8,9 @@ pub(crate) use super::statements::plans::{check_plans, check_telemetry_plans};
 
 use super::writer::Transaction;
 use super::{SqlStore, Statement};
+use crate::access::VisibleTeams;
 use crate::fixture::draft;
-use crate::{AuditStore, StoreError, StoreResult, TeamStore};
+use crate::{AuditStore, RowRange, StoreError, StoreResult, TeamStore};
 
 /// Statements that tamper with a chain of five records, and the fault that the verification finds.
 pub(crate) const TAMPERINGS: [(&str, ChainFault); 8] = [
@@ -59,7 +60,7 @@ pub(crate) async fn a_request_that_fails_fails_alone(store: &SqlStore) {
         }
     }
     assert!(store.write(fail_late).await.is_err());
-    assert!(store.team_list().await.unwrap().is_empty());
+    assert!(store.team_list(&VisibleTeams::All, RowRange::ALL).await.unwrap().0.is_empty());
     let verification = store.audit_verify(None).await.unwrap();
     assert!(verification.valid && verification.records == appended, "{appended} {verification:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{CommandEnd, CommandStatus, CommandType};
+use hive_wire::api::{CommandEnd, CommandSort, CommandStatus, CommandType};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
 use super::filter::Filter;
@@ -164,7 +164,7 @@ impl CommandStore for SqlStore {
         &self,
         satellite: SatelliteId,
         visible: &VisibleScope,
-        range: RowRange,
+        range: RowRange<CommandSort>,
     ) -> StoreResult<(Vec<CommandRow>, u64)> {
         let mut filter = Filter::default();
         filter.and_text("satellite_id = ?", Some(satellite)).visible_to(
@@ -172,11 +172,7 @@ impl CommandStore for SqlStore {
             Some("satellite_id"),
             visible,
         );
-        let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &range.values());
-        let rows = self.commands(list).await?;
-        let counted = self.fetch_counted(&filter, statements::COMMAND_ROWS_COUNTED).await?;
-        let total = range.total(counted, rows.len());
-        Ok((rows, total))
+        self.fetch_part(&filter, statements::COMMAND_LIST, statements::COMMAND_ROWS_COUNTED, range, read_command).await
     }
 
     async fn command_list_revoked(

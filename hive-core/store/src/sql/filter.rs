@@ -3,11 +3,10 @@
 use std::fmt::Write;
 
 use super::{Statement, Value};
-use crate::RowRange;
 use crate::access::{VisibleScope, VisibleTeams};
 
 /// Conditions that are joined by AND, and the values of their placeholders.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     conditions: Vec<String>,
     values: Vec<Value>,
@@ -43,11 +42,6 @@ impl Filter {
             placeholders if placeholders.is_empty() => self.and_raw("1 = 0"),
             placeholders => self.and_raw(&format!("{column} IN ({placeholders})")),
         }
-    }
-
-    /// Whether there is no condition.
-    pub(super) fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
     }
 
     /// Restricts the list to rows in `visible`. `team` is the column with the team of a row, and `satellite` the one with its
@@ -102,6 +96,12 @@ impl Filter {
         self.bind_all([text])
     }
 
+    /// Binds a value, and returns its placeholder.
+    pub(super) fn bind_value(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
     /// Binds values, and returns their placeholders.
     fn bind_all(&mut self, values: impl IntoIterator<Item = impl ToString>) -> String {
         let first = self.values.len();
@@ -126,13 +126,6 @@ impl Filter {
             write!(text, "${}{piece}", all.len()).expect("a String takes all text");
         }
         Statement { text: text.into(), values: all }
-    }
-}
-
-impl RowRange {
-    /// Returns the values for `LIMIT ? OFFSET ?`.
-    pub(super) fn values(self) -> [i64; 2] {
-        [self.limit.into(), self.offset.try_into().unwrap_or(i64::MAX)]
     }
 }
 

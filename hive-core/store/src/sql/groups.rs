@@ -1,7 +1,7 @@
 //! Groups of satellites in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::Group;
+use hive_wire::api::{Group, GroupSort};
 use hive_wire::tag_query::TagExpr;
 use hive_wire::{GroupId, GroupName, SatelliteId};
 
@@ -45,16 +45,13 @@ impl GroupStore for SqlStore {
         rows.iter().map(read_group).collect()
     }
 
-    async fn group_list(&self, query: &GroupQuery, range: RowRange) -> StoreResult<(Vec<Group>, u64)> {
+    async fn group_list(&self, query: &GroupQuery, range: RowRange<GroupSort>) -> StoreResult<(Vec<Group>, u64)> {
         let GroupQuery { visible, team_id, search } = query;
         let mut filter = Filter::default();
         filter.visible_to("g.team_id", None, visible).and_text("g.team_id = ?", *team_id);
         // Names are stored in lower case, so that only the pattern is converted and an index could serve.
         filter.and_text(r"g.name LIKE LOWER(?) ESCAPE '\'", search.as_deref().map(like_pattern));
-        let list = filter.statement(statements::GROUP_LIST, " ORDER BY g.name, g.id LIMIT ? OFFSET ?", &range.values());
-        let total = self.fetch_total(filter.statement(statements::GROUP_COUNT, "", &[])).await?;
-        let rows = self.fetch_all(list).await?;
-        Ok((rows.iter().map(read_group).collect::<StoreResult<_>>()?, total))
+        self.fetch_part(&filter, statements::GROUP_LIST, statements::GROUP_ROWS_COUNTED, range, read_group).await
     }
 
     async fn group_update(&self, id: GroupId, patch: GroupPatch, audit: AuditDraft) -> StoreResult<Option<Group>> {

@@ -6,7 +6,7 @@ mod teams;
 mod users;
 
 use super::error::map_unique_violation;
-use super::{Row, SqlStore, Statement, statements};
+use super::{Filter, Row, SqlStore, Statement, statements};
 use crate::StoreResult;
 use crate::audit::AuditDraft;
 

@@ -5,7 +5,7 @@ mod insert;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
+use hive_wire::api::{CommandStatus, JobCounts, JobSort, JobTargetSort, TargetStatus};
 use hive_wire::{JobId, Timestamp};
 
 use super::commands::read_end;
@@ -53,12 +53,11 @@ impl JobStore for SqlStore {
         Ok(self.fetch_optional(filter.statement(statements::JOB_IDS, "", &[])).await?.is_some())
     }
 
-    async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
+    async fn job_list(&self, visible: &VisibleScope, range: RowRange<JobSort>) -> StoreResult<(Vec<JobRow>, u64)> {
         let filter = visible_jobs(visible);
-        let rows =
-            self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
-        let counted = self.fetch_counted(&filter, statements::JOB_ROWS_COUNTED).await?;
-        Ok((self.read_jobs(&rows).await?, range.total(counted, rows.len())))
+        let rows = self.fetch_all(filter.part(statements::JOB_LIST, &range)).await?;
+        let total = self.fetch_counted(&filter, statements::JOB_ROWS_COUNTED).await?;
+        Ok((self.read_jobs(&rows).await?, total))
     }
 
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>> {
@@ -66,12 +65,15 @@ impl JobStore for SqlStore {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
-    async fn job_target_list(&self, id: JobId, range: RowRange) -> StoreResult<(Vec<JobTargetRow>, u64)> {
-        let [limit, offset] = range.values();
-        let list = Statement::new(statements::JOB_TARGET_LIST).text(id).bind(limit).bind(offset);
-        let rows = self.fetch_all(list).await?;
-        let total = self.fetch_total(Statement::new(statements::JOB_TARGET_COUNT).text(id)).await?;
-        Ok((rows.iter().map(read_target).collect::<StoreResult<_>>()?, total))
+    async fn job_target_list(
+        &self,
+        id: JobId,
+        range: RowRange<JobTargetSort>,
+    ) -> StoreResult<(Vec<JobTargetRow>, u64)> {
+        let mut filter = Filter::default();
+        filter.and_text("t.job_id = ?", Some(id));
+        let (list, count) = (statements::JOB_TARGET_LIST, statements::JOB_TARGET_ROWS_COUNTED);
+        self.fetch_part(&filter, list, count, range, read_target).await
     }
 
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
@@ -165,6 +167,7 @@ fn read_job(row: &Row, open: &mut HashMap<JobId, JobCounts>) -> StoreResult<JobR
 
 fn read_target(row: &Row) -> StoreResult<JobTargetRow> {
     Ok(JobTargetRow {
+        place: row.int("place")?,
         satellite_id: row.parse("satellite_id")?,
         satellite_name: row.text("satellite_name")?.try_into().map_err(|_| corrupt_column("satellite_name"))?,
         team_id: row.parse_opt("team_id")?,

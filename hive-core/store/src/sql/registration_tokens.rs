@@ -1,7 +1,7 @@
 //! Registration tokens in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::RegistrationTokenInfo;
+use hive_wire::api::{RegistrationTokenInfo, RegistrationTokenSort};
 use hive_wire::{RegistrationTokenId, Timestamp};
 
 use super::filter::Filter;
@@ -9,7 +9,7 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
-use crate::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
+use crate::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, RowRange, StoreResult, TokenState};
 
 #[async_trait]
 impl RegistrationTokenStore for SqlStore {
@@ -53,11 +53,14 @@ impl RegistrationTokenStore for SqlStore {
         .transpose()
     }
 
-    async fn registration_token_list(&self, visible: &VisibleScope) -> StoreResult<Vec<RegistrationTokenInfo>> {
+    async fn registration_token_list(
+        &self,
+        visible: &VisibleScope,
+        range: RowRange<RegistrationTokenSort>,
+    ) -> StoreResult<(Vec<RegistrationTokenInfo>, u64)> {
         let mut filter = Filter::default();
         filter.visible_to("t.team_id", None, visible);
-        let statement = filter.statement(statements::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
-        self.fetch_all(statement).await?.iter().map(read_token).collect()
+        self.fetch_part(&filter, statements::TOKEN_LIST, statements::TOKEN_ROWS_COUNTED, range, read_token).await
     }
 
     async fn registration_token_revoke(

@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
-use hive_wire::api::{CommandStatus, TagCount};
+use hive_wire::api::{CommandStatus, TagCount, TagSort};
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use serde_json::{Map, Value as Json};
 
@@ -19,9 +19,9 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
-    JournalPosition, JournalRow, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
-    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
-    TagListQuery,
+    JournalPosition, JournalRow, MAX_COUNTED, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
+    SatelliteDescription, SatelliteKeyRow, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow,
+    SatelliteStore, StoreResult, TagListQuery,
 };
 
 #[async_trait]
@@ -62,22 +62,30 @@ impl SatelliteStore for SqlStore {
         self.satellites_with(&statements::SATELLITE_FIND_MANY, names).await
     }
 
-    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)> {
-        // Count and list are two statements without a common snapshot: the total may differ by what changes in between.
+    async fn satellite_list(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         let filter = filter(query);
-        let count = filter.statement(statements::SATELLITE_COUNT, "", &[]);
-        let list = filter.statement(statements::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &range.values());
-        let total = self.fetch_total(count).await?;
-        let rows = self.fetch_all(list).await?;
-        Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
+        self.fetch_part(&filter, statements::SATELLITE_LIST, statements::SATELLITE_ROWS_COUNTED, range, read_satellite)
+            .await
     }
 
-    async fn satellite_list_ids(&self, query: &SatelliteQuery) -> StoreResult<Vec<SatelliteId>> {
-        let list = filter(query).statement(statements::SATELLITE_LIST_IDS, " ORDER BY s.name", &[]);
+    async fn satellite_list_ids(
+        &self,
+        query: &SatelliteQuery,
+        range: RowRange<SatelliteOrder>,
+    ) -> StoreResult<Vec<SatelliteId>> {
+        let list = filter(query).part(statements::SATELLITE_LIST_IDS, &range);
         self.fetch_all(list).await?.iter().map(|row| row.parse("id")).collect()
     }
 
-    async fn satellite_tag_list(&self, query: &TagListQuery, range: RowRange) -> StoreResult<(Vec<TagCount>, u64)> {
+    async fn satellite_tag_list(
+        &self,
+        query: &TagListQuery,
+        range: RowRange<TagSort>,
+    ) -> StoreResult<(Vec<TagCount>, u64)> {
         let TagListQuery { visible, team_id, search } = query;
         let mut filter = Filter::default();
         filter
@@ -85,9 +93,8 @@ impl SatelliteStore for SqlStore {
             .visible_to("s.team_id", Some("s.id"), visible)
             .and_text("s.team_id = ?", *team_id);
         filter.and_text(r"LOWER(t.tag) LIKE LOWER(?) ESCAPE '\'", search.as_deref().map(like_pattern));
-        let page = " GROUP BY t.tag ORDER BY t.tag LIMIT ? OFFSET ?";
-        let list = filter.statement(statements::TAG_LIST, page, &range.values());
-        let total = self.fetch_total(filter.statement(statements::TAG_COUNT, "", &[])).await?;
+        let list = filter.part_grouped(statements::TAG_LIST, " GROUP BY t.tag", &range);
+        let total = self.fetch_total(filter.statement(statements::TAG_COUNT, "", &[])).await?.min(MAX_COUNTED + 1);
         let read = |row: &Row| Ok(TagCount { tag: row.text("tag")?, satellites: row.number("satellites")? });
         Ok((self.fetch_all(list).await?.iter().map(read).collect::<StoreResult<_>>()?, total))
     }

@@ -1,7 +1,7 @@
 //! Terminal sessions in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::{SessionEnd, Size};
+use hive_wire::api::{SessionEnd, SessionSort, Size};
 use hive_wire::{SatelliteId, SessionId, Timestamp};
 
 use super::commands::read_error;
@@ -26,20 +26,25 @@ impl SessionStore for SqlStore {
         row.as_ref().map(read_session).transpose()
     }
 
-    async fn session_list(&self, query: &SessionQuery, range: RowRange) -> StoreResult<Vec<SessionRow>> {
+    async fn session_list(
+        &self,
+        query: &SessionQuery,
+        range: RowRange<SessionSort>,
+    ) -> StoreResult<(Vec<SessionRow>, u64)> {
         let SessionQuery { visible, satellite_id, ended } = query;
         let mut filter = Filter::default();
         filter.visible_to("s.team_id", Some("s.satellite_id"), visible).and_text("s.satellite_id = ?", *satellite_id);
         if let Some(has_ended) = ended {
             filter.and_raw(if *has_ended { "s.ended_at IS NOT NULL" } else { "s.ended_at IS NULL" });
         }
-        self.sessions(&filter, " ORDER BY s.created_at DESC, s.id DESC LIMIT ? OFFSET ?", &range.values()).await
+        self.fetch_part(&filter, statements::SESSION_LIST, statements::SESSION_ROWS_COUNTED, range, read_session).await
     }
 
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>> {
         let mut filter = Filter::default();
         filter.and_raw("s.ended_at IS NULL").and_text("s.satellite_id = ?", satellite);
-        self.sessions(&filter, " ORDER BY s.created_at, s.id", &[]).await
+        let list = filter.statement(statements::SESSION_LIST, " ORDER BY s.created_at, s.id", &[]);
+        self.fetch_all(list).await?.iter().map(read_session).collect()
     }
 
     async fn session_list_open_ids(&self) -> StoreResult<Vec<SessionId>> {
@@ -68,16 +73,6 @@ impl SessionStore for SqlStore {
     async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()> {
         let statement = Statement::new(statements::SESSION_RESIZE).text(id).number(size.cols).number(size.rows);
         self.execute_unaudited(statement).await.map(drop)
-    }
-}
-
-impl SqlStore {
-    async fn sessions(&self, filter: &Filter, order: &str, values: &[i64]) -> StoreResult<Vec<SessionRow>> {
-        self.fetch_all(filter.statement(statements::SESSION_LIST, order, values))
-            .await?
-            .iter()
-            .map(read_session)
-            .collect()
     }
 }
 

@@ -61,7 +61,7 @@ async fn what_is_restored_is_what_was_backed_up() {
     let file = backup_of(&one).await;
     let records = store.audit_verify(None).await.unwrap().records;
     // The log was pruned, so that it has fewer records than its last number says.
-    let newest = RowRange { offset: 0, limit: 1 };
+    let newest = RowRange::part(0, 1);
     let (newest, _) = store.audit_list(&AuditQuery::default(), &VisibleScope::ALL, newest).await.unwrap();
     let other = location_in(&dir, "other");
     let summary = restore(&other, || Ok(Cursor::new(&file))).await.unwrap();

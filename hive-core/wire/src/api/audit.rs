@@ -99,6 +99,9 @@ pub struct AuditQuery {
     /// Only records before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Only the record at this position of the chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
 }
 
 /// A line of an exported audit log. The last line is the manifest.

@@ -135,7 +135,8 @@ impl TryFrom<ExecBody<NoTargets>> for ExecGroupRequest {
 }
 
 /// A group as a caller names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum GroupRef {
     /// By its id.
     Id(GroupId),
@@ -149,6 +150,25 @@ impl FromStr for GroupRef {
     fn from_str(text: &str) -> Result<Self, InvalidGroupName> {
         text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name))
     }
+}
+
+impl TryFrom<String> for GroupRef {
+    type Error = InvalidGroupName;
+
+    fn try_from(text: String) -> Result<Self, InvalidGroupName> {
+        text.parse()
+    }
+}
+
+impl From<GroupRef> for String {
+    fn from(group: GroupRef) -> Self {
+        group.to_string()
+    }
+}
+
+#[cfg(feature = "openapi")]
+crate::schema::schemas! {
+    GroupRef => crate::schema::text().description(Some("The id or the name of a group."));
 }
 
 impl fmt::Display for GroupRef {

@@ -6,7 +6,7 @@
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EventCursor, OutputEncoding, SatelliteFilter, SatelliteStatus};
+use super::{EventCursor, GroupRef, OutputEncoding, SatelliteFilter, SatelliteStatus};
 use crate::agent::Channel;
 use crate::open::known;
 use crate::{TeamId, UserId};
@@ -30,6 +30,9 @@ pub struct SatelliteListQuery {
     /// Only satellites of this team.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamId>,
+    /// Only satellites that this group has now, by its id or name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupRef>,
 }
 
 /// The `status` of [`SatelliteListQuery`]. The API has the two states of the link among the statuses of a satellite.
@@ -66,14 +69,14 @@ impl<'de> Deserialize<'de> for StatusFilter {
 
 impl From<SatelliteFilter> for SatelliteListQuery {
     fn from(filter: SatelliteFilter) -> Self {
-        let SatelliteFilter { online, status, tags, search, team_id } = filter;
-        Self { status: status.map(StatusFilter::Status), online, tag: tags, search, team: team_id }
+        let SatelliteFilter { online, status, tags, search, team_id, group } = filter;
+        Self { status: status.map(StatusFilter::Status), online, tag: tags, search, team: team_id, group }
     }
 }
 
 impl From<SatelliteListQuery> for SatelliteFilter {
     fn from(query: SatelliteListQuery) -> Self {
-        let SatelliteListQuery { status, online, tag, search, team } = query;
+        let SatelliteListQuery { status, online, tag, search, team, group } = query;
         // `status=online` is about the link, and has its place in `online`.
         let (status, online) = match status {
             Some(StatusFilter::Online) => (None, Some(true)),
@@ -81,7 +84,7 @@ impl From<SatelliteListQuery> for SatelliteFilter {
             Some(StatusFilter::Status(status)) => (Some(status), online),
             None => (None, online),
         };
-        Self { online, status, tags: tag, search, team_id: team }
+        Self { online, status, tags: tag, search, team_id: team, group }
     }
 }
 
@@ -191,7 +194,7 @@ mod tests {
 
     use serde::de::DeserializeOwned;
 
-    use super::super::{AuditQuery, PageRequest, SessionFilter};
+    use super::super::{AuditQuery, PageRequest, SatelliteSort, SessionFilter};
     use super::*;
     use crate::id::Seed;
     use crate::query::{QueryDeserializer, to_pairs};
@@ -216,10 +219,13 @@ mod tests {
                 tag: vec!["web".into(), "..".into(), "a=b&c".into()],
                 search: Some("ä b".into()),
                 team: Some(TeamId::new(SEED)),
+                group: Some(GroupRef::Name("web".try_into().unwrap())),
             });
         }
         check(EventQuery { after: Some(EventCursor { epoch: u64::MAX, seq: 7 }) });
-        check(PageRequest { page: 2, per_page: 1000 });
+        check(PageRequest::<SatelliteSort>::numbered(2, 1000));
+        let sort = Some("-last_seen".parse().unwrap());
+        check(PageRequest::<SatelliteSort> { sort, cursor: Some("AQ".into()), ..PageRequest::default() });
         check(SessionFilter { satellite_id: Some(SatelliteId::new(SEED)), ended: true });
         check(SatelliteSessionsQuery { ended: true });
         check(ExecQuery { wait: Some(false), encoding: OutputEncoding::Base64 });
@@ -231,6 +237,7 @@ mod tests {
             satellite_id: Some(SatelliteId::new(SEED)),
             since: Some(Timestamp::from_micros(1)),
             until: Some(Timestamp::from_micros(1_700_000_000_000_000)),
+            seq: Some(7),
         });
     }
 
@@ -242,6 +249,7 @@ mod tests {
             tags: vec!["web".into()],
             search: Some("front".into()),
             team_id: Some(TeamId::new(SEED)),
+            group: Some("web".parse().unwrap()),
         };
         assert_eq!(SatelliteFilter::from(SatelliteListQuery::from(filter.clone())), filter);
     }

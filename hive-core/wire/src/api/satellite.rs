@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::group::GroupRef;
 use crate::agent::SystemInfo;
 use crate::open::{known_opt, open_tagged};
 use crate::open_enum;
@@ -104,6 +105,9 @@ pub struct SatelliteFilter {
     /// Only those of this team.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team_id: Option<TeamId>,
+    /// Only those that this group has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupRef>,
 }
 
 /// A change of a satellite. Fields that are `None` stay.

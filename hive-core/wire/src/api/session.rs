@@ -101,7 +101,7 @@ pub struct SessionFilter {
     /// Only those on this satellite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub satellite_id: Option<SatelliteId>,
-    /// Also the latest 1,000 sessions that have ended.
+    /// Also sessions that have ended.
     pub ended: bool,
 }
 

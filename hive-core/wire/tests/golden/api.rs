@@ -178,7 +178,14 @@ fn satellites_over_rest() {
         created_at: now(),
         updated_at: now(),
     };
-    let page = api::Page { items: vec![satellite], total: 21, page: 2, per_page: 20 };
+    let page = api::Page {
+        items: vec![satellite],
+        total: 21,
+        total_is_estimate: false,
+        page: Some(2),
+        per_page: 20,
+        next_cursor: None,
+    };
     golden.check("list", &page.into_envelope());
     let update = api::SatelliteUpdate {
         name: Some("web-server-02".try_into().unwrap()),

@@ -104,9 +104,20 @@ class Hive(Opened):
         tags: Iterable[str] = (),
         search: Optional[str] = None,
         team_id: Optional[str] = None,
+        group: Optional[str] = None,
+        sort: Optional[str] = None,
     ) -> list[Satellite]:
-        """The satellites that the caller may see and that meet all given conditions, by name."""
-        matching = native.SatelliteFilter(online=online, status=status, tags=list(tags), search=search, team_id=team_id)
+        """The satellites that the caller may see and that meet all given conditions: by name, or in the order of ``sort``,
+        such as ``-last_seen``."""
+        matching = native.SatelliteFilter(
+            online=online,
+            status=status,
+            tags=list(tags),
+            search=search,
+            team_id=team_id,
+            group=group,
+            sort=sort,
+        )
         satellites: list[Satellite] = await self._call(lambda hive: hive.satellite_list(matching))
         return satellites
 
@@ -221,9 +232,11 @@ class Hive(Opened):
         info: Optional[CommandInfo] = await self._call(lambda hive: hive.command_get(command_id))
         return info
 
-    async def commands(self, satellite: str, *, limit: int = 100, page: int = 1) -> list[CommandInfo]:
-        """A satellite's commands, newest first, without their output."""
-        part = native.PageRequest(page=page, per_page=limit)
+    async def commands(
+        self, satellite: str, *, limit: int = 100, page: int = 1, sort: Optional[str] = None
+    ) -> list[CommandInfo]:
+        """A satellite's commands, without their output: newest first, or in the order of ``sort``."""
+        part = native.PageRequest(page=page, per_page=limit, sort=sort)
         commands: list[CommandInfo] = await self._call(lambda hive: hive.command_list(satellite, part))
         return commands
 
@@ -262,9 +275,9 @@ class Hive(Opened):
         job: Optional[Job] = await self._call(lambda hive: hive.job_get(job_id))
         return job
 
-    async def jobs(self, *, limit: int = 100, page: int = 1) -> list[Job]:
-        """Jobs, newest first."""
-        part = native.PageRequest(page=page, per_page=limit)
+    async def jobs(self, *, limit: int = 100, page: int = 1, sort: Optional[str] = None) -> list[Job]:
+        """Jobs: newest first, or in the order of ``sort``, such as ``-finished_at``."""
+        part = native.PageRequest(page=page, per_page=limit, sort=sort)
         jobs: list[Job] = await self._call(lambda hive: hive.job_list(part))
         return jobs
 
@@ -351,10 +364,11 @@ class Hive(Opened):
         until: Optional[datetime] = None,
         limit: int = 100,
         page: int = 1,
+        sort: Optional[str] = None,
     ) -> list[AuditEntry]:
-        """Audit records that meet all given conditions, newest first."""
+        """Audit records that meet all given conditions: newest first, or in the order of ``sort``."""
         matching = native.AuditFilter(actor=actor, action=action, satellite_id=satellite_id, since=since, until=until)
-        part = native.PageRequest(page=page, per_page=limit)
+        part = native.PageRequest(page=page, per_page=limit, sort=sort)
         entries: list[AuditEntry] = await self._call(lambda hive: hive.audit_query(matching, part))
         return entries
 

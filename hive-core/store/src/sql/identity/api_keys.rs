@@ -1,13 +1,13 @@
 //! API keys in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::User;
+use hive_wire::api::{ApiKeySort, User};
 use hive_wire::{ApiKeyId, Timestamp, UserId};
 
 use super::losses::{add_losses, revoke_made_with};
-use super::{Row, SqlStore, Statement, statements};
+use super::{Filter, Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
-use crate::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, KeyRotation, Losses, PreviousKey, StoreResult};
+use crate::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, KeyRotation, Losses, PreviousKey, RowRange, StoreResult};
 
 #[async_trait]
 impl ApiKeyStore for SqlStore {
@@ -36,8 +36,10 @@ impl ApiKeyStore for SqlStore {
         rows.first().map(|first| read_api_key_owner(first, &rows)).transpose()
     }
 
-    async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
-        self.fetch_all(Statement::new(statements::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
+    async fn api_key_list(&self, user: UserId, range: RowRange<ApiKeySort>) -> StoreResult<(Vec<ApiKeyRow>, u64)> {
+        let mut filter = Filter::default();
+        filter.and_text("k.user_id = ?", Some(user));
+        self.fetch_part(&filter, statements::API_KEY_LIST, statements::API_KEY_ROWS_COUNTED, range, read_api_key).await
     }
 
     async fn api_key_rotate(

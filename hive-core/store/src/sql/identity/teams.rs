@@ -1,16 +1,16 @@
 //! Teams and their members in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::{Team, TeamMember, User};
+use hive_wire::api::{Team, TeamMember, TeamMemberSort, TeamSort, User};
 use hive_wire::{TeamId, UserId};
 
 use super::losses::{add_losses, revoke_lost};
 use super::users::read_user;
-use super::{Row, SqlStore, Statement, statements};
-use crate::access::Role;
+use super::{Filter, Row, SqlStore, Statement, statements};
+use crate::access::{Role, VisibleTeams};
 use crate::audit::AuditDraft;
 use crate::sql::writer::Transaction;
-use crate::{Losses, NeededRoles, RemainingRights, StoreResult, TeamStore};
+use crate::{Losses, NeededRoles, RemainingRights, RowRange, StoreResult, TeamStore};
 
 #[async_trait]
 impl TeamStore for SqlStore {
@@ -24,9 +24,10 @@ impl TeamStore for SqlStore {
         row.as_ref().map(read_team).transpose()
     }
 
-    async fn team_list(&self) -> StoreResult<Vec<Team>> {
-        let rows = self.fetch_all(Statement::new(statements::TEAM_LIST)).await?;
-        rows.iter().map(read_team).collect()
+    async fn team_list(&self, visible: &VisibleTeams, range: RowRange<TeamSort>) -> StoreResult<(Vec<Team>, u64)> {
+        let mut filter = Filter::default();
+        filter.of_visible_teams("t.id", visible);
+        self.fetch_part(&filter, statements::TEAM_LIST, statements::TEAM_ROWS_COUNTED, range, read_team).await
     }
 
     async fn team_member_put(
@@ -52,17 +53,15 @@ impl TeamStore for SqlStore {
         self.change_member(remove, user, needed, audit).await
     }
 
-    async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>> {
-        let rows = self.fetch_all(Statement::new(statements::TEAM_MEMBER_LIST).text(team)).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(TeamMember {
-                    user_id: row.parse("user_id")?,
-                    username: row.text("username")?,
-                    role: row.string_enum("role")?,
-                })
-            })
-            .collect()
+    async fn team_member_list(
+        &self,
+        team: TeamId,
+        range: RowRange<TeamMemberSort>,
+    ) -> StoreResult<(Vec<TeamMember>, u64)> {
+        let mut filter = Filter::default();
+        filter.and_text("m.team_id = ?", Some(team));
+        let (list, count) = (statements::TEAM_MEMBER_LIST, statements::TEAM_MEMBER_ROWS_COUNTED);
+        self.fetch_part(&filter, list, count, range, read_member).await
     }
 
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>> {
@@ -107,6 +106,10 @@ pub(super) async fn remaining_rights(transaction: &mut Transaction, user: &User)
         role: user.role.clone(),
         teams: teams.collect::<StoreResult<_>>()?,
     })
+}
+
+fn read_member(row: &Row) -> StoreResult<TeamMember> {
+    Ok(TeamMember { user_id: row.parse("user_id")?, username: row.text("username")?, role: row.string_enum("role")? })
 }
 
 fn read_team(row: &Row) -> StoreResult<Team> {

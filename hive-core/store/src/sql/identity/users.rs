@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use hive_wire::UserId;
-use hive_wire::api::User;
+use hive_wire::api::{User, UserSort};
 
 use super::losses::{add_losses, revoke_lost};
 use super::teams::remaining_rights;
-use super::{Row, SqlStore, Statement, statements};
+use super::{Filter, Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{NewUserRow, RowRange, StoreResult, UserPatch, UserRow, UserStore, UserUpdateOutcome};
 
@@ -34,11 +34,9 @@ impl UserStore for SqlStore {
         row.as_ref().map(read_user_row).transpose()
     }
 
-    async fn user_list(&self, range: RowRange) -> StoreResult<(Vec<User>, u64)> {
-        let [limit, offset] = range.values();
-        let rows = self.fetch_all(Statement::new(statements::USER_LIST).bind(limit).bind(offset)).await?;
-        let total = self.fetch_total(Statement::new(statements::USER_COUNT)).await?;
-        Ok((rows.iter().map(read_user).collect::<StoreResult<_>>()?, total))
+    async fn user_list(&self, range: RowRange<UserSort>) -> StoreResult<(Vec<User>, u64)> {
+        let (list, count) = (statements::USER_LIST, statements::USER_ROWS_COUNTED);
+        self.fetch_part(&Filter::default(), list, count, range, read_user).await
     }
 
     async fn user_update(&self, id: UserId, patch: UserPatch, mut audit: AuditDraft) -> StoreResult<UserUpdateOutcome> {

@@ -15,9 +15,6 @@ pub(in crate::sql) static AUDIT_INSERT: ManyRowsStatement = ManyRowsStatement::n
 pub(in crate::sql) const AUDIT_HEAD: &str = "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1";
 pub(in crate::sql) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FROM audit_log a";
 pub(in crate::sql) const AUDIT_ROWS_COUNTED: &str = counted!("audit_log a");
-// Two statements in one: SQLite answers each from the end of the primary key, and both together by reading the table.
-pub(in crate::sql) const AUDIT_ENDS: &str =
-    "SELECT (SELECT MIN(seq) FROM audit_log) AS first, (SELECT MAX(seq) FROM audit_log) AS last";
 pub(in crate::sql) const AUDIT_RECORDS: &str =
     "SELECT seq, record, previous_hash, hash FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2";
 pub(in crate::sql) const AUDIT_ROWS: &str =

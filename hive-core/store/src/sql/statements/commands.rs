@@ -104,7 +104,6 @@ pub(in crate::sql) const COMMAND_COUNT_OPEN: &str = "SELECT satellite_id, create
      CAST(CASE WHEN job_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_of_job, COUNT(*) AS total FROM satellite_commands \
      WHERE finished_at IS NULL GROUP BY 1, 2, 3";
 pub(in crate::sql) const COMMAND_LIST: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands");
-pub(in crate::sql) const COMMAND_PAGE_NEWEST: &str = " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?";
 pub(in crate::sql) const COMMAND_ROWS_COUNTED: &str = counted!("satellite_commands");
 /// `filter` appends the ids.
 pub(in crate::sql) const COMMAND_LIST_UNFINISHED: &str = "SELECT id FROM satellite_commands";

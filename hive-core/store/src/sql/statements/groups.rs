@@ -14,7 +14,7 @@ pub(in crate::sql) const GROUP_GET: &str = concat!("SELECT ", group_columns!(), 
 pub(in crate::sql) const GROUP_FIND: &str =
     concat!("SELECT ", group_columns!(), " FROM satellite_groups WHERE name = $1 ORDER BY id");
 pub(in crate::sql) const GROUP_LIST: &str = concat!("SELECT ", group_columns!(), " FROM satellite_groups g");
-pub(in crate::sql) const GROUP_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_groups g";
+pub(in crate::sql) const GROUP_ROWS_COUNTED: &str = counted!("satellite_groups g");
 pub(in crate::sql) const GROUP_UPDATE: &str = concat!(
     "UPDATE satellite_groups SET name = COALESCE($2, name), query = CASE WHEN $3 THEN $4 ELSE query END, updated_at = $5 \
      WHERE id = $1 RETURNING ",

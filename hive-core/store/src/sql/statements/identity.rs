@@ -17,9 +17,8 @@ pub(in crate::sql) const USER_INSERT: &str =
     "INSERT INTO users (id, username, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
 pub(in crate::sql) const USER_GET: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
 pub(in crate::sql) const USER_FIND: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE username = $1");
-pub(in crate::sql) const USER_LIST: &str =
-    concat!("SELECT ", user_columns!(), " FROM users ORDER BY username LIMIT $1 OFFSET $2");
-pub(in crate::sql) const USER_COUNT: &str = "SELECT COUNT(*) AS total FROM users";
+pub(in crate::sql) const USER_LIST: &str = concat!("SELECT ", user_columns!(), " FROM users u");
+pub(in crate::sql) const USER_ROWS_COUNTED: &str = counted!("users u");
 /// Checks that another admin remains in the statement that changes one. The transaction holds the write lock, so that the
 /// other one is not changed at the same time.
 pub(in crate::sql) const USER_UPDATE: &str = concat!(
@@ -33,12 +32,14 @@ pub(in crate::sql) const USER_PASSWORD_SET: &str = "UPDATE users SET password_ha
      WHERE id = $1 AND ($3 IS NULL OR password_hash = $3)";
 pub(in crate::sql) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
 pub(in crate::sql) const TEAM_GET: &str = "SELECT id, slug, created_at FROM teams WHERE id = $1";
-pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams ORDER BY slug";
+pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams t";
+pub(in crate::sql) const TEAM_ROWS_COUNTED: &str = counted!("teams t");
 pub(in crate::sql) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
 pub(in crate::sql) const TEAM_MEMBER_REMOVE: &str = "DELETE FROM team_members WHERE team_id = $1 AND user_id = $2";
 pub(in crate::sql) const TEAM_MEMBER_LIST: &str = "SELECT m.user_id, u.username, m.role FROM team_members m \
-     JOIN users u ON u.id = m.user_id WHERE m.team_id = $1 ORDER BY u.username";
+     JOIN users u ON u.id = m.user_id";
+pub(in crate::sql) const TEAM_MEMBER_ROWS_COUNTED: &str = counted!("team_members m");
 pub(in crate::sql) const TEAM_MEMBERSHIPS: &str =
     "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
 pub(in crate::sql) const API_KEY_INSERT: &str = concat!(
@@ -51,8 +52,8 @@ pub(in crate::sql) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, 
      k.revoked_at, k.parent, k.selector, k.addresses, k.rate_per_minute, k.last_used_at, k.previous_hash, k.previous_until, \
      u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
      FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
-pub(in crate::sql) const API_KEY_LIST: &str =
-    concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
+pub(in crate::sql) const API_KEY_LIST: &str = concat!("SELECT ", api_key_columns!(), " FROM api_keys k");
+pub(in crate::sql) const API_KEY_ROWS_COUNTED: &str = counted!("api_keys k");
 pub(in crate::sql) const API_KEY_ROTATE: &str = concat!(
     "UPDATE api_keys SET previous_hash = CASE WHEN $5 IS NULL THEN NULL ELSE key_hash END, previous_until = $5, \
      key_hash = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL \

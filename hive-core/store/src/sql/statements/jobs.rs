@@ -26,7 +26,6 @@ pub(in crate::sql) const JOB_GET: &str =
     concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1 AND j.created_at >= 0");
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
 pub(in crate::sql) const JOB_IDS: &str = "SELECT j.id FROM jobs j";
-pub(in crate::sql) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
 pub(in crate::sql) const JOB_ROWS_COUNTED: &str = counted!("jobs j");
 /// A job that is being stored is hidden: its row has the negative of its time.
 pub(in crate::sql) const JOB_IS_SHOWN: &str = "j.created_at >= 0";
@@ -53,7 +52,7 @@ pub(in crate::sql) const JOB_COUNTS: &str = "SELECT t.job_id AS job_id, c.status
      FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id";
 pub(in crate::sql) const JOB_COUNTS_GROUPS: &str = " GROUP BY t.job_id, c.status";
 // A target without a command has the error of the target, any other that of its command.
-pub(in crate::sql) const JOB_TARGET_LIST: &str = "SELECT t.satellite_id, t.satellite_name, t.team_id, t.command_id, c.status, \
+pub(in crate::sql) const JOB_TARGET_LIST: &str = "SELECT t.place, t.satellite_id, t.satellite_name, t.team_id, t.command_id, c.status, \
      c.exit_code, c.duration_ms, COALESCE(c.truncated, FALSE) AS truncated, \
      COALESCE(t.error_code, c.error_code) AS error_code, COALESCE(t.error_message, c.error_message) AS error_message, \
      c.expires_at, c.finished_at, \
@@ -61,9 +60,9 @@ pub(in crate::sql) const JOB_TARGET_LIST: &str = "SELECT t.satellite_id, t.satel
      AND channel = 'stdout'), 0) AS stdout_bytes, \
      COALESCE((SELECT MAX(first_byte + length) FROM command_output WHERE command_id = t.command_id \
      AND channel = 'stderr'), 0) AS stderr_bytes \
-     FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id \
-     WHERE t.job_id = $1 ORDER BY t.place LIMIT $2 OFFSET $3";
+     FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id";
 pub(in crate::sql) const JOB_TARGET_COUNT: &str = "SELECT COUNT(*) AS total FROM job_targets WHERE job_id = $1";
+pub(in crate::sql) const JOB_TARGET_ROWS_COUNTED: &str = counted!("job_targets t");
 pub(in crate::sql) const JOB_CANCEL: &str =
     "UPDATE jobs SET status = 'cancelling', cancelled_at = $2 WHERE id = $1 AND status = 'running' AND created_at >= 0";
 // Delivered commands are left out: their satellites end them, and report it.

@@ -15,6 +15,7 @@ pub(in crate::sql) const TOKEN_ROW: &str =
 pub(in crate::sql) const TOKEN_GET: &str =
     concat!("SELECT ", token_columns!(), " FROM registration_tokens WHERE id = $1");
 pub(in crate::sql) const TOKEN_LIST: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens t");
+pub(in crate::sql) const TOKEN_ROWS_COUNTED: &str = counted!("registration_tokens t");
 // The conditions and the change are one statement, so that at most one of several callers consumes a token.
 pub(in crate::sql) const TOKEN_TAKE: &str = "UPDATE registration_tokens SET used_at = $2, uses = uses + 1, \
      attempt_hash = $3, satellite_id = $4 \

@@ -9,7 +9,7 @@ macro_rules! satellite_columns {
     };
 }
 
-pub(in crate::sql) const SATELLITE_COUNT: &str = "SELECT COUNT(*) AS total FROM satellites s";
+pub(in crate::sql) const SATELLITE_ROWS_COUNTED: &str = counted!("satellites s");
 pub(in crate::sql) const SATELLITE_LIST: &str = concat!("SELECT ", satellite_columns!(), " FROM satellites s");
 pub(in crate::sql) const SATELLITE_LIST_IDS: &str = "SELECT s.id FROM satellites s";
 pub(in crate::sql) const TAG_LIST: &str = "SELECT t.tag, COUNT(*) AS satellites FROM satellite_tags t \

@@ -23,4 +23,5 @@ pub(in crate::sql) const SESSION_RESIZE: &str =
 pub(in crate::sql) const SESSION_LIST_OPEN_IDS: &str =
     "SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY created_at, id";
 pub(in crate::sql) const SESSION_LIST: &str = session_select!();
+pub(in crate::sql) const SESSION_ROWS_COUNTED: &str = counted!("sessions s");
 pub(in crate::sql) const SESSION_GET: &str = concat!(session_select!(), " WHERE s.id = $1");
