@@ -125,7 +125,7 @@ async fn register_many(system: &ActingHive) -> anyhow::Result<Vec<Target>> {
 /// Plays a satellite that is online and answers each command at once.
 async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Result<()>>)> {
     let registered = register(&hive.as_system(), "answering-satellite").await?;
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
+    let identity = hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await?;
     let (link, end) = ChannelLink::pair();
     let handshake = Handshake {
         agent_id: registered.id,

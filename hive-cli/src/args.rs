@@ -1,6 +1,7 @@
 //! The arguments.
 
 mod access;
+mod addresses;
 mod api;
 mod audit;
 mod exec;
@@ -21,6 +22,7 @@ mod users;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use access::{ApiKeysCommand, ApiKeysCreateArgs, Scope, TokensCommand, TokensCreateArgs};
+pub(crate) use addresses::AddressesArgs;
 pub(crate) use api::{ApiArgs, Field as ApiField};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, RecordRef};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};

@@ -1,5 +1,6 @@
 //! Runs the commands: one file for each group.
 
+mod addresses;
 mod api;
 mod api_keys;
 mod audit;

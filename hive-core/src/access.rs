@@ -179,4 +179,6 @@ pub struct SatelliteIdentity {
     pub id: SatelliteId,
     /// The generation of the key, by which a link that was opened with an older key is recognised.
     pub key_generation: u64,
+    /// The address from which it came; `None` where it is not known.
+    pub ip: Option<String>,
 }

@@ -22,7 +22,6 @@ mod overdue;
 pub(crate) mod payload;
 mod progress;
 pub(crate) mod queue;
-pub(crate) mod redaction;
 mod reports;
 mod requeue;
 pub(crate) mod result;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::access::{Credential, CredentialVersion, Principal};
+use crate::allow_lists::AllowLists;
 use crate::context::ServiceContext;
 use crate::networks::is_allowed_address;
 use crate::store::{ApiKeyOwner, IdentityStore};
@@ -28,6 +29,7 @@ const READS_AT_ONCE: usize = 4;
 /// All issued grants.
 pub(crate) struct AccessGrants {
     store: Arc<dyn IdentityStore>,
+    allow_lists: Arc<AllowLists>,
     context: ServiceContext,
     issued: Mutex<Issued>,
     /// The credentials that were revalidated since the last sweep that came to its end.
@@ -63,11 +65,24 @@ impl Grant {
             CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
         };
         if let Some(reason) = reason {
-            // Before the token is cancelled: whoever it wakes reads the reason. It is set already if the grant was revoked
-            // before, and then the first reason counts.
-            self.revoked.set(reason).ok();
-            self.is_revoked.cancel();
+            self.revoke(reason);
         }
+    }
+
+    /// Revokes the grant if a team that it was issued for may not be used from the address of its caller any more.
+    fn revoke_by_address(&self, lists: &AllowLists) {
+        // A global admin has no rights by a team, and loses none with one.
+        let before = self.before.as_ref().filter(|before| before.role == PlatformRole::GlobalUser);
+        if before.is_some_and(|before| lists.refuses_any(&before.teams, self.ip.as_deref())) {
+            self.revoke(RevokeReason::Rights);
+        }
+    }
+
+    fn revoke(&self, reason: RevokeReason) {
+        // Before the token is cancelled: whoever it wakes reads the reason. It is set already if the grant was revoked
+        // before, and then the first reason counts.
+        self.revoked.set(reason).ok();
+        self.is_revoked.cancel();
     }
 }
 
@@ -190,8 +205,8 @@ impl std::fmt::Debug for GrantGuard {
 }
 
 impl AccessGrants {
-    pub(crate) fn new(store: Arc<dyn IdentityStore>, context: ServiceContext) -> Self {
-        Self { store, context, issued: Mutex::default(), done_in_sweep: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn IdentityStore>, allow_lists: Arc<AllowLists>, context: ServiceContext) -> Self {
+        Self { store, allow_lists, context, issued: Mutex::default(), done_in_sweep: Mutex::default() }
     }
 
     /// Issues a grant to a principal.
@@ -210,6 +225,8 @@ impl AccessGrants {
                     // A stream of the secret before a rotation ends with the overlap, whenever it was opened.
                     snapshot.credential_version.clone_from(presented);
                 }
+                // The rights that the caller has from its address: those of other teams cannot be lost.
+                snapshot.teams = self.allow_lists.usable_teams(snapshot.teams, principal.ip.as_deref());
                 Some(snapshot)
             }
             CredentialState::Refused => return Err(Error::AuthInvalid),
@@ -223,12 +240,13 @@ impl AccessGrants {
             is_revoked: CancellationToken::new(),
         });
         // A right that is revoked between the read above and this insert is not seen by that revalidation. Housekeeping
-        // revalidates all grants a few seconds later.
+        // revalidates all grants a few seconds later. Allow lists are in memory, and compared once more.
         let mut issued = lock(&self.issued);
         issued.last_number += 1;
         let number = issued.last_number;
         issued.grants.insert(number, grant.clone());
         drop(issued);
+        grant.revoke_by_address(&self.allow_lists);
         Ok(GrantGuard { grants: self.clone(), number, grant })
     }
 
@@ -258,6 +276,13 @@ impl AccessGrants {
     pub(crate) async fn revalidate(&self, user: UserId) {
         let due = self.by_credential(|credential| credential.user() == Some(user));
         self.revalidate_each(due).await;
+    }
+
+    /// Revokes the grants whose callers have lost a team by its allow list. It reads nothing from the store.
+    pub(crate) fn revalidate_addresses(&self) {
+        for grant in lock(&self.issued).grants.values() {
+            grant.revoke_by_address(&self.allow_lists);
+        }
     }
 
     /// Revokes the grants that are no longer valid, of all users. Each credential is read once, however many grants it has.

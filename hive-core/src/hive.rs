@@ -179,6 +179,11 @@ impl Hive {
         self.services().auth_failures.note(AuthFailure::new(kind, ip, "malformed"));
     }
 
+    /// Notes a satellite that may not connect from an address.
+    pub fn note_refused_satellite_address(&self, key: &str, ip: Option<&str>) {
+        self.services().auth_failures.note_satellite_address(key, ip);
+    }
+
     /// Notes a satellite's key that was refused.
     pub fn note_refused_satellite_key(&self, key: &str, ip: Option<&str>) {
         self.services().auth_failures.note_satellite_key(key, ip);
@@ -218,9 +223,14 @@ impl Hive {
     ///
     /// # Errors
     /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the mode does not suffice to
-    /// decide.
-    pub async fn authenticate_satellite(&self, key: &str, mode: VerifyMode) -> Result<SatelliteIdentity> {
-        self.services().satellites.authenticate(key, mode).await
+    /// decide; `Forbidden` where the satellite may not connect from this address, which is no reason to give up the key.
+    pub async fn authenticate_satellite(
+        &self,
+        key: &str,
+        ip: Option<&str>,
+        mode: VerifyMode,
+    ) -> Result<SatelliteIdentity> {
+        self.services().satellites.authenticate(key, ip, mode).await
     }
 
     /// Returns why [`authenticate_satellite`](Self::authenticate_satellite) did not accept a key. The answer grants nothing: it

@@ -5,6 +5,7 @@ pub(crate) mod auth_failures;
 pub(crate) mod authentication;
 pub(crate) mod configured_key;
 pub(crate) mod jwt;
+mod key_ancestors;
 mod key_hash;
 mod key_limits;
 pub(crate) mod key_uses;
@@ -18,10 +19,10 @@ pub(crate) mod verifier;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
-    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
-    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
-    UserCreate, UserSort, UserUpdate,
+    AllowList, AllowListUpdate, ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me,
+    NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate,
+    RegistrationTokenInfo, RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TeamMemberSort, TeamSort, TeamUpdate, User, UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
@@ -76,6 +77,20 @@ pub trait Identity: Send + Sync {
     async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<Changed<TeamMember>>;
     /// Takes a user out of a team, and revokes what they lose with it.
     async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork>;
+    /// Changes a team, for its admins. Members with the role `team_user` have what the team says of it at once; what they lose with
+    /// it is revoked, as in [`user_update`](Self::user_update).
+    ///
+    /// # Errors
+    /// `InvalidInput` where `team_user` is to be neither operator nor viewer.
+    async fn team_update(&self, team: TeamId, update: TeamUpdate) -> Result<Changed<Team>>;
+    /// Returns the networks from which the members of a team may use it, for its admins.
+    async fn team_allow_list(&self, team: TeamId) -> Result<AllowList>;
+    /// Sets them. Members who call from elsewhere are like people who are in no such team, and their streams and sessions end.
+    /// Global admins are not limited, so that they can always change the list.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what is no network, and for a list without the caller's own address, unless the change is forced.
+    async fn team_allow_list_set(&self, team: TeamId, update: AllowListUpdate) -> Result<AllowList>;
 
     /// Makes an API key for the caller. Its secret is in the answer and nowhere else. A key that is made with a key has no more
     /// rights than that, ends no later, and is revoked with it.

@@ -11,6 +11,7 @@ pub use hive_wire as wire;
 mod accessors;
 
 pub mod access;
+mod allow_lists;
 pub mod answers;
 pub mod audit;
 mod authorization;
@@ -38,6 +39,7 @@ pub mod lists;
 pub mod live;
 mod networks;
 mod observers;
+mod redaction;
 mod retention;
 mod retry;
 pub mod satellites;

@@ -29,6 +29,8 @@ pub(crate) struct LinkHandle {
     pub(crate) journal_id: Arc<str>,
     /// The agent process behind it, where the agent reports its id.
     pub(crate) start_id: Option<Arc<str>>,
+    /// The address from which it was opened; `None` where it is not known.
+    pub(crate) ip: Option<Arc<str>>,
     /// Wakes those who wait for the answer to a ping, also when the link ends.
     answered: Arc<Notify>,
     link: Arc<dyn AgentLink>,
@@ -94,6 +96,7 @@ impl std::fmt::Debug for LinkHandle {
 #[derive(Clone)]
 struct Joining {
     epoch: u64,
+    ip: Option<Arc<str>>,
     link: Arc<dyn AgentLink>,
 }
 
@@ -123,9 +126,10 @@ impl Links {
     }
 
     /// Registers a link that is not live yet, so that whatever revokes its key from here on closes it.
-    pub(crate) fn join(&self, id: SatelliteId, link: Arc<dyn AgentLink>) -> JoiningLink<'_> {
+    pub(crate) fn join(&self, id: SatelliteId, link: Arc<dyn AgentLink>, ip: Option<&str>) -> JoiningLink<'_> {
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
-        let before = write(&self.table).joining.insert(id, Joining { epoch, link });
+        let joining = Joining { epoch, ip: ip.map(Into::into), link };
+        let before = write(&self.table).joining.insert(id, joining);
         if let Some(before) = before {
             before.link.close(closed(close::REPLACED, "a newer link took over"));
         }
@@ -202,6 +206,19 @@ impl Links {
         }
     }
 
+    /// Closes the links of satellites that may not connect from where they are, also those that are not live yet.
+    pub(crate) fn close_refused(&self, is_allowed: impl Fn(SatelliteId, Option<&str>) -> bool, reason: &str) {
+        let refused: Vec<_> = {
+            let table = read(&self.table);
+            let live = table.live.values().map(|live| (live.satellite, &live.ip));
+            let joining = table.joining.iter().map(|(id, joining)| (*id, &joining.ip));
+            live.chain(joining).filter(|(id, ip)| !is_allowed(*id, ip.as_deref())).map(|(id, _)| id).collect()
+        };
+        for id in refused {
+            self.close(id, close::GOING_AWAY, reason);
+        }
+    }
+
     /// Closes all links. The satellites are asked to reconnect one after the other, `rate` of them a second.
     pub(crate) fn close_all(&self, reason: &str, rate: u32) {
         for (place, live) in read(&self.table).live.values().enumerate() {
@@ -247,8 +264,8 @@ impl JoiningLink<'_> {
             table.joining.insert(self.id, joining);
             return None;
         }
-        let Joining { epoch, link } = joining;
-        let live = LinkHandle { satellite: self.id, epoch, journal_id, start_id, answered: Arc::default(), link };
+        let Joining { epoch, ip, link } = joining;
+        let live = LinkHandle { satellite: self.id, epoch, journal_id, start_id, ip, answered: Arc::default(), link };
         let before = table.live.insert(self.id, live.clone());
         // The links are foreign code (`AgentLink`), which is not called under the lock.
         drop(table);
@@ -285,7 +302,7 @@ mod tests {
 
     fn open(links: &Links, id: SatelliteId) -> (LinkHandle, LinkEnd) {
         let (link, end) = ChannelLink::pair();
-        (links.join(id, link).admit("j".into(), None).unwrap(), end)
+        (links.join(id, link, None).admit("j".into(), None).unwrap(), end)
     }
 
     fn id(number: u8) -> SatelliteId {
@@ -325,13 +342,13 @@ mod tests {
     async fn a_link_that_is_ended_before_it_is_live_never_is() {
         let links = Links::default();
         let (link, mut end) = ChannelLink::pair();
-        let joining = links.join(id(1), link);
+        let joining = links.join(id(1), link, None);
         assert!(!links.is_online(id(1)), "nothing is handed to it yet");
         links.close(id(1), close::AUTH_FAILED, "another key");
         assert!(joining.admit("j".into(), None).is_none());
         assert_eq!(end.next().await.unwrap_err().code, close::AUTH_FAILED);
         let (link, _end) = ChannelLink::pair();
-        drop(links.join(id(1), link));
+        drop(links.join(id(1), link, None));
         assert!(links.table.read().unwrap().joining.is_empty() && !links.is_online(id(1)));
     }
 

@@ -1,22 +1,62 @@
 //! Networks in CIDR notation, to which credentials are limited.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::{Error, Result};
+
+/// The length of the prefix `::ffff:0:0/96` of IPv4 addresses that are mapped into IPv6 (RFC 4291, section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+/// The most networks of a list.
+pub(crate) const MAX_NETWORKS: usize = 32;
+
 /// Whether a key with this list of networks may be used from an address. One without a list may be used from everywhere.
 pub(crate) fn is_allowed_address(networks: Option<&[String]>, ip: Option<&str>) -> bool {
-    let Some(networks) = networks else { return true };
+    networks.is_none_or(|networks| contain(&parsed(networks), ip))
+}
+
+/// Whether one of these networks has an address. A caller without a known address is in none.
+pub(crate) fn contain(networks: &[IpNet], ip: Option<&str>) -> bool {
     let Some(address) = ip.and_then(|ip| ip.parse::<IpAddr>().ok()) else { return false };
     // A client of an IPv6 socket may come with an IPv4 address in IPv6 form.
     let address = address.to_canonical();
-    parsed(networks).iter().any(|network| network.contains(&address))
+    networks.iter().any(|network| network.contains(&address))
 }
 
-/// Reads a network, or a single address.
+/// Reads the networks of a request, sorted by their text.
+///
+/// # Errors
+/// `InvalidInput` of the field `addresses`.
+pub(crate) fn checked(words: &[String]) -> Result<Vec<IpNet>> {
+    if words.is_empty() || words.len() > MAX_NETWORKS {
+        return Err(Error::invalid("addresses", format!("1 to {MAX_NETWORKS} networks such as 192.0.2.0/24")));
+    }
+    let mut networks = BTreeMap::new();
+    for word in words {
+        let network = network(word).ok_or_else(|| {
+            Error::invalid("addresses", format!("{word:?} is no network such as 192.0.2.0/24 or 2001:db8::/32"))
+        })?;
+        // As the network is written in full, so that two spellings of one are one entry.
+        networks.insert(network.to_string(), network);
+    }
+    Ok(networks.into_values().collect())
+}
+
+/// Reads a network, or a single address. IPv4 mapped into IPv6 is IPv4: addresses are compared in that form.
 pub(crate) fn network(word: &str) -> Option<IpNet> {
-    let single = |word: &str| word.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-    word.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(|| single(word))
+    let single = |word: &str| word.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = word.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(|| single(word))?;
+    Some(match network {
+        IpNet::V6(v6) if v6.prefix_len() >= MAPPED_BITS => {
+            let mapped = v6.network().to_ipv4_mapped();
+            // The length is at most 128, so that the rest of it is one of IPv4.
+            let unmapped = mapped.and_then(|v4| IpNet::new(v4.into(), v6.prefix_len() - MAPPED_BITS).ok());
+            unmapped.unwrap_or(network)
+        }
+        _ => network,
+    })
 }
 
 /// Reads stored networks. One that cannot be read allows nothing.
@@ -42,6 +82,9 @@ mod tests {
         check("192.0.2.7", Some("192.0.2.7/32"));
         check("2001:db8::1", Some("2001:db8::1/128"));
         check("::ffff:192.0.2.7", Some("192.0.2.7/32"));
+        check("::ffff:192.0.2.7/120", Some("192.0.2.0/24"));
+        check("::ffff:0:0/96", Some("0.0.0.0/0"));
+        check("::/0", Some("::/0"));
         check("192.0.2.0/33", None);
         check("example.org", None);
     }

@@ -4,6 +4,7 @@
 //! satellites as `SatelliteObserver`s.
 
 mod activation;
+mod addresses;
 mod authentication;
 mod descriptions;
 mod device_registry;

@@ -5,8 +5,9 @@
 //!   it authenticates and how many unfinished handshakes it has;
 //! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials;
 //! - [`open_sockets`] bounds the sockets of people that are open at the same time;
-//! - [`requests`] bounds the calls of a login or of an API key, the commands of a login on a satellite, and the wrong passwords of
-//!   an address. [`rate_class`] says which of them an operation of the route table is under, and [`refusals`] counts what was refused.
+//! - [`requests`] bounds the calls of a login or of an API key, the commands of a login on a satellite, the wrong passwords of an
+//!   address, and the names that a caller finds to be in use. [`rate_class`] says which of them an operation of the route table is
+//!   under, and [`refusals`] counts what was refused.
 //!
 //! Each module has a decision without I/O ([`unauthenticated`], [`handshake_budget`], [`satellite_handshakes`],
 //! [`call_rates`], [`rate_limiter`]) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
@@ -36,7 +37,7 @@ pub(crate) use self::open_sockets::OpenSockets;
 pub(crate) use self::paced_count::PacedCount;
 pub(crate) use self::rate_class::RateClass;
 pub use self::refusals::RefusedCalls;
-pub(crate) use self::requests::{CommandTarget, RequestLimiter};
+pub(crate) use self::requests::{CommandTarget, NameCaller, RequestLimiter};
 use crate::config::Limits;
 
 /// The limiters of one server.

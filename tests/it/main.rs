@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
+mod allow_lists;
 mod api_keys;
 mod audit;
 mod backup;

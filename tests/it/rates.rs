@@ -69,7 +69,8 @@ async fn a_command_on_selected_satellites_counts_once_for_each() {
     for path in ["/api/v1/exec", "/api/v1/jobs"] {
         let refused = login.post(path, &body).await;
         assert_eq!(refused.refusal(), (429, "RATE_LIMITED".into()));
-        assert_eq!(refused.headers["retry-after"], "20");
+        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=20).contains(&wait), "one command in 20 seconds: {wait}");
     }
     assert_eq!(login.post(&satellite.path("/exec"), &json!({ "command": "true" })).await.status, 200);
 }
@@ -92,6 +93,15 @@ async fn a_key_is_held_to_the_rate_that_is_set_on_it() {
         let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=11).contains(&wait), "one call in 10 seconds: {wait}");
     }
+    // A key that is made with it has no rate of its own beside that.
+    let maker = hive.rest().post("/api/v1/api-keys", &json!({ "name": "maker", "rate_per_minute": 3 })).await.data();
+    let maker = hive.anonymous().with("x-api-key", text(&maker["api_key"]));
+    let made = maker.post("/api/v1/api-keys", &json!({ "name": "made" })).await.data();
+    let made = hive.anonymous().with("x-api-key", text(&made["api_key"]));
+    let calls =
+        [made.get("/api/v1/auth/me").await, made.get("/api/v1/auth/me").await, made.get("/api/v1/auth/me").await];
+    assert_eq!(calls.map(|answer| answer.status), [200, 200, 429]);
+    assert_eq!(maker.get("/api/v1/auth/me").await.status, 429);
     for _ in 0..20 {
         assert_eq!(hive.rest().get("/api/v1/auth/me").await.status, 200, "another key has no rate");
     }
@@ -118,6 +128,28 @@ async fn five_wrong_passwords_lock_an_address_out_for_a_while() {
     let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=13).contains(&wait), "one password in 12 seconds: {wait}");
     assert!(try_password(other, hive.password()).await.is_success());
+}
+
+#[tokio::test]
+async fn names_in_use_cannot_be_collected() {
+    let hive = hive_with(&["--taken-names-per-minute", "5"]).await;
+    hive.new_team("ops").await;
+    let create = async |slug: &str| hive.rest().post("/api/v1/teams", &json!({ "slug": slug })).await;
+    for _ in 0..5 {
+        assert_eq!(create("ops").await.refusal(), (409, "CONFLICT".into()));
+    }
+    let refused = create("ops").await;
+    assert_eq!(refused.refusal(), (429, "RATE_LIMITED".into()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(hive.rest().get("/api/v1/teams").await.status, 200, "what gives no name goes on");
+    let token = hive.new_token(None).await;
+    let satellite = hive.satellite("web-server-01").await;
+    let body = json!({ "name": satellite.name(), "system_info": { "os": "linux", "arch": "x86_64" } });
+    let register = async || hive.anonymous().bearer(&token).post("/api/satellites/register", &body).await.status;
+    for _ in 0..5 {
+        assert_eq!(register().await, 409);
+    }
+    assert_eq!(register().await, 429);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What belongs to another team looks as if it were not there.
 
+use std::time::Duration;
+
 use hive_testkit::{Rest, SatelliteOptions, TestHive};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::text;
 
@@ -82,6 +85,42 @@ async fn a_role_in_the_team_bounds_what_a_member_may_do() {
     assert_eq!(admin.post(tokens, &json!({"scope": "global"})).await.refusal().0, 403);
     assert_eq!(operator.delete(&satellite.path("")).await.refusal().0, 403);
     assert!(admin.delete(&satellite.path("")).await.is_success());
+}
+
+#[tokio::test]
+async fn a_team_says_what_its_users_may_do_and_it_holds_at_once() {
+    let hive = TestHive::start().await;
+    let team = hive.new_team("ops").await;
+    let options = SatelliteOptions { team_id: Some(team.clone()), ..SatelliteOptions::default() };
+    let mut satellite = hive.satellite_with("satellite-ops", options).await;
+    let olga = member(&hive, "olga", "ops", "viewer").await;
+    let path = format!("/api/v1/teams/{team}");
+    let (members, exec) = (format!("{path}/members"), json!({ "command": "true" }));
+    let put = json!({ "username": "olga", "role": "team_user" });
+    let member = hive.rest().put(&members, &put).await.data();
+    assert_eq!((&member["role"], &member["follows_team"]), (&json!("viewer"), &json!(true)));
+    assert_eq!(olga.post(&satellite.path("/exec"), &exec).await.status, 403);
+
+    let changed = hive.cli(["teams", "update", "ops", "--team-user", "operator", "-o", "json"]).await;
+    assert_eq!(changed.expect_success().json()["team_user"], "operator");
+    assert_eq!(olga.post(&satellite.path("/exec"), &exec).await.data()["status"], "succeeded");
+    let listed = hive.rest().get(&members).await.data();
+    assert_eq!((&listed[0]["role"], &listed[0]["team_role"]), (&json!("operator"), &json!("team_user")));
+
+    let mut events = olga.call("GET", "/api/v1/events").events().await;
+    satellite.process().kill();
+    hive.until_online(&satellite, false).await;
+    let queued = olga.post(&satellite.path("/exec?wait=false"), &exec).await.data();
+    let changed = hive.rest().put(&path, &json!({ "team_user": "viewer" })).await.data();
+    assert_eq!((&changed["team_user"], &changed["revoked"]["commands"]), (&json!("viewer"), &json!(1)));
+    let over = async { while events.next().await.is_some() {} };
+    timeout(Duration::from_secs(1), over).await.expect("streams of more rights end at once");
+    assert_eq!(hive.command(text(&queued["command_id"])).await["status"], "cancelled");
+    assert_eq!(olga.post(&satellite.path("/exec"), &exec).await.status, 403);
+    for wrong in ["admin", "team_user", "boss"] {
+        assert_eq!(hive.rest().put(&path, &json!({ "team_user": wrong })).await.status, 400, "{wrong}");
+    }
+    assert_eq!(olga.put(&path, &json!({ "team_user": "operator" })).await.status, 403);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The decision table of access, compared with what a running hive answers: over REST, in lists and totals, and in events.
 
+mod random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

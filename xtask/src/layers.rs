@@ -8,9 +8,10 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 19] = [
+const SERVICES: [&str; 20] = [
     "context",
     "answers",
+    "allow_lists",
     "grants",
     "events",
     "audit",

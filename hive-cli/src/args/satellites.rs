@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::SatelliteName;
 use hive_core::wire::api::{SatelliteSort, SatelliteStatus};
 
+use super::AddressesArgs;
 use super::sorting::SortArgs;
 use crate::completion;
 
@@ -23,6 +24,15 @@ pub(crate) enum SatellitesCommand {
     /// List the tags of the satellites
     #[command(after_help = "Example:\n  hive satellites tags")]
     Tags,
+    /// Show or set the networks from which a satellite may connect
+    #[command(after_help = "\
+The link of a satellite that is elsewhere ends at once. The satellite keeps its key, and connects again when the list allows it.
+
+Examples:
+  hive satellites addresses web-server-01
+  hive satellites addresses web-server-01 192.0.2.0/24
+  hive satellites addresses web-server-01 --clear")]
+    Addresses(AddressesArgs),
     /// Close a satellite's link; the satellite reconnects by itself
     #[command(after_help = "Example:\n  hive satellites disconnect web-server-01")]
     Disconnect {

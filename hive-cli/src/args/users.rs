@@ -5,6 +5,8 @@ use hive_core::wire::api::{PlatformRole, Role, TeamSort, UserSort};
 
 use super::sorting::SortArgs;
 
+use super::AddressesArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// List users
@@ -95,6 +97,24 @@ pub(crate) enum TeamsCommand {
         /// The slug of the team: a-z, 0-9 and -
         slug: String,
     },
+    /// Set what the members with the role team-user may do
+    #[command(after_help = "Example:\n  hive teams update ops --team-user operator")]
+    Update {
+        /// The team, by slug or id
+        team: String,
+        /// What they may do from now on
+        #[arg(long, value_enum)]
+        team_user: TeamUser,
+    },
+    /// Show or set the networks from which the members of a team may use it
+    #[command(after_help = "\
+Elsewhere a member is like somebody who is not in the team. Global admins are not limited.
+
+Examples:
+  hive teams addresses ops
+  hive teams addresses ops 192.0.2.0/24 2001:db8::/32
+  hive teams addresses ops --clear")]
+    Addresses(AddressesArgs),
     /// Manage the members of a team and their roles
     #[command(subcommand)]
     Members(MembersCommand),
@@ -143,6 +163,24 @@ pub(crate) enum MemberRole {
     Operator,
     #[default]
     Viewer,
+    /// What the team says of it, now and later: see `hive teams update`
+    TeamUser,
+}
+
+/// What the members with the role `team_user` may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TeamUser {
+    Operator,
+    Viewer,
+}
+
+impl From<TeamUser> for Role {
+    fn from(role: TeamUser) -> Self {
+        match role {
+            TeamUser::Operator => Self::Operator,
+            TeamUser::Viewer => Self::Viewer,
+        }
+    }
 }
 
 impl From<MemberRole> for Role {
@@ -151,6 +189,7 @@ impl From<MemberRole> for Role {
             MemberRole::Admin => Self::Admin,
             MemberRole::Operator => Self::Operator,
             MemberRole::Viewer => Self::Viewer,
+            MemberRole::TeamUser => Self::of_team_user(),
         }
     }
 }

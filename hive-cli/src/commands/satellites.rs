@@ -6,7 +6,7 @@ use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteUpdate};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{or_empty, wire_name};
+use super::{addresses, or_empty, wire_name};
 use crate::args::{ListArgs, SatellitesCommand, UpdateArgs};
 use crate::error::{CliError, Result};
 use crate::output::Printer;
@@ -20,6 +20,7 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: Satellites
         SatellitesCommand::Get { satellite } => printer.show(&lookup::satellite(api, &satellite).await?, details),
         SatellitesCommand::Update(args) => update(api, printer, args).await,
         SatellitesCommand::Tags => tags(api, printer).await,
+        SatellitesCommand::Addresses(args) => addresses::of_satellite(api, printer, args).await,
         SatellitesCommand::Disconnect { satellite } => {
             let satellite = lookup::satellite(api, &satellite).await?;
             api.satellites().mark_offline(satellite.id).await?;

@@ -1,10 +1,10 @@
 //! `hive teams`: teams and their members.
 
 use hive_core::Error;
-use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
+use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut, TeamUpdate};
 use serde_json::json;
 
-use super::wire_name;
+use super::{addresses, wire_name};
 use crate::args::{MembersCommand, TeamsCommand};
 use crate::error::{CliError, Result};
 use crate::lookup;
@@ -25,6 +25,12 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TeamsComma
             let teams = collect(usize::MAX, order.sort, |page| identity.team_page(page)).await?;
             printer.show(&teams, |teams| table(teams))
         }
+        TeamsCommand::Update { team, team_user } => {
+            let id = lookup::team(api, &team).await?;
+            let updated = api.identity().team_update(id, TeamUpdate { team_user: Some(team_user.into()) }).await?;
+            printer.show(&updated, |team| table(std::slice::from_ref(&team.value)))
+        }
+        TeamsCommand::Addresses(args) => addresses::of_team(api, printer, args).await,
         TeamsCommand::Members(command) => members(api, printer, command).await,
     }
 }
@@ -79,7 +85,7 @@ fn show(printer: Printer, members: &[TeamMember]) -> Result<()> {
 }
 
 fn table(teams: &[Team]) -> TextTable {
-    TextTable::of(["TEAM", "ID", "CREATED"], teams, |team| {
-        [team.slug.clone(), team.id.to_string(), team.created_at.to_string()]
+    TextTable::of(["TEAM", "ID", "CREATED", "TEAM USERS"], teams, |team| {
+        [team.slug.clone(), team.id.to_string(), team.created_at.to_string(), wire_name(&team.team_user)]
     })
 }

@@ -1,6 +1,7 @@
 //! Who acts: the credential of a call, and the rights that come with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hive_wire::api::{Actor, PlatformRole, Role};
 use hive_wire::{ApiKeyId, TeamId, UserId};
@@ -63,6 +64,8 @@ hive_wire::with_setters! {
         pub satellite_tags: Option<BTreeSet<String>>,
         /// The calls that an API key may make in a minute; `None` if it has no limit. The edges count them.
         pub rate_per_minute: Option<u32>,
+        /// The keys with which its key was made and that have such a limit, each with it. A call counts against all of them.
+        pub ancestor_rates: Arc<[(ApiKeyId, u32)]>,
         /// The secret that was presented. Streams end with it. `None` for a caller that the embedding program has authenticated.
         pub credential_version: Option<CredentialVersion>,
     }
@@ -80,6 +83,7 @@ impl Principal {
             scopes: None,
             satellite_tags: None,
             rate_per_minute: None,
+            ancestor_rates: Arc::default(),
             credential_version: None,
         }
     }

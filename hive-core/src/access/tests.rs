@@ -3,7 +3,8 @@
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use hive_wire::UserId;
 use hive_wire::api::PlatformRole;
@@ -50,6 +51,75 @@ fn the_matrix_is_the_published_one() {
     check(UsersManage, [true, false, false]);
     check(TeamsManage, [true, false, false]);
     check(ApiKeysOwn, [true, true, true]);
+}
+
+/// The matrix of the specification, by its own words: permission, admin, operator, viewer. `x.*` is every permission of an area that has
+/// no row of its own.
+const SPECIFICATION: &str = "\
+| satellites.read, metrics.read | ✓ | ✓ | ✓ |
+| satellites.exec, sessions.open, files.* , forward.open | ✓ | ✓ | – |
+| satellites.tag | ✓ | ✓ | – |
+| satellites.power, satellites.delete, provision.*, users.*, settings.* | ✓ | – | – |
+| audit.read | ✓ | ✓ | – |
+| jobs.run, alerts.ack, mcp.use | ✓ | ✓ | – |
+| tokens.*, groups.manage, teams.*, api_keys.any, mcp.install, alerts.manage | ✓ (team admin: own team) | own API keys only | – |";
+
+/// Returns the rows of a table of permissions: their words, and the text of each of the three columns.
+fn rows(table: &str) -> Vec<(Vec<String>, [String; 3])> {
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let row = |row: &str| {
+        let [words, one, two, three] = cells(row).try_into().expect("four columns");
+        let words = words.split(',').map(|word| word.trim().trim_matches('`').to_owned()).collect();
+        (words, [one, two, three])
+    };
+    table.lines().map(row).collect()
+}
+
+#[test]
+fn the_matrix_is_that_of_the_specification() {
+    for (words, columns) in rows(SPECIFICATION) {
+        let expected = columns.map(|column| column.starts_with('✓'));
+        for word in words {
+            let is_meant = |permission: &&Permission| match word.strip_suffix(".*") {
+                Some(area) => permission.as_str().split_once('.').is_some_and(|(of, _)| of == area),
+                None => permission.as_str() == word,
+            };
+            let meant: Vec<_> = Permission::KNOWN.iter().filter(is_meant).collect();
+            assert!(!meant.is_empty(), "there is no {word}");
+            for permission in meant {
+                let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| is_granted(permission, &role));
+                assert_eq!(got, expected, "{permission}");
+            }
+        }
+    }
+    assert!(is_granted(&Permission::ApiKeysOwn, &Role::Operator), "own API keys");
+}
+
+/// The rows of the security page: permissions, and the columns viewer, operator and admin.
+fn documented() -> Vec<(Vec<String>, [String; 3])> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, table) = page.split_once("| permissions | viewer | operator | admin |\n|---|---|---|---|\n").unwrap();
+    let table: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    rows(&table.join("\n"))
+}
+
+#[test]
+fn the_security_page_has_the_whole_matrix() {
+    let mut listed = Vec::new();
+    for (words, columns) in documented() {
+        let expected = columns.map(|column| column == "yes");
+        for word in words {
+            let permission = Permission::from(word.as_str());
+            let got = [Role::Viewer, Role::Operator, Role::Admin].map(|role| is_granted(&permission, &role));
+            assert_eq!(got, expected, "{word}");
+            listed.push(permission);
+        }
+    }
+    listed.sort();
+    let mut known = Permission::KNOWN.to_vec();
+    known.sort();
+    assert_eq!(listed, known, "each is listed once");
 }
 
 #[test]
@@ -216,28 +286,55 @@ fn a_tag() -> impl Strategy<Value = String> {
     prop_oneof![Just("staging"), Just("web"), Just("canary")].prop_map(str::to_owned)
 }
 
-/// The decision, computed in another way: from all roles, all scopes and all tags at once.
-fn expected(principal: &Principal, permission: &Permission, team: Option<TeamId>, tags: Option<&[String]>) -> bool {
-    let role = match (&principal.role, team) {
-        (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
-        (PlatformRole::GlobalUser, Some(team)) => principal.teams.get(&team).cloned(),
-        _ => None,
+/// The permissions that a role has, by the table of the security page.
+static ROLES: LazyLock<BTreeMap<&str, BTreeSet<String>>> = LazyLock::new(|| {
+    let mut roles = BTreeMap::new();
+    for (words, columns) in documented() {
+        for (role, column) in ["viewer", "operator", "admin"].into_iter().zip(columns) {
+            let granted: &mut BTreeSet<_> = roles.entry(role).or_default();
+            granted.extend(words.iter().filter(|_| column == "yes").cloned());
+        }
+    }
+    roles
+});
+
+/// What a key for some satellites may have at all.
+const ABOUT_SATELLITES: [&str; 14] = [
+    "satellites.read",
+    "metrics.read",
+    "satellites.exec",
+    "commands.read",
+    "jobs.run",
+    "sessions.open",
+    "files.read",
+    "files.write",
+    "forward.open",
+    "satellites.tag",
+    "satellites.power",
+    "satellites.delete",
+    "satellites.manage",
+    "audit.read",
+];
+
+/// The decision, computed in another way and from the pages for people: from all roles, all scopes and all tags at once.
+fn expected(principal: &Principal, permission: &str, team: Option<TeamId>, tags: Option<&[String]>) -> bool {
+    let role = match (principal.role.as_str(), team) {
+        ("global_admin", _) => "admin",
+        ("global_user", Some(team)) => principal.teams.get(&team).map_or("", Role::as_str),
+        _ => "",
     };
-    let Some(role) = role else { return false };
-    let scopes: BTreeSet<_> = match &principal.scopes {
-        None => Permission::KNOWN.iter().cloned().collect(),
-        Some(scopes) => scopes.iter().flat_map(with_implied).collect(),
+    let is_granted = ROLES.get(role).is_some_and(|granted| granted.contains(permission));
+    // `satellites.exec` as a scope includes `jobs.run` and `commands.read`; `jobs.run` includes `commands.read`.
+    let includes = |scope: &Permission| match (scope.as_str(), permission) {
+        ("satellites.exec", "jobs.run" | "commands.read") | ("jobs.run", "commands.read") => true,
+        (scope, permission) => scope == permission,
     };
+    let is_in_scope = principal.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(includes));
     let has_tag = principal
         .satellite_tags
         .as_ref()
         .is_none_or(|selected| tags.is_some_and(|tags| tags.iter().any(|tag| selected.contains(tag))));
-    is_granted(permission, &role) && scopes.contains(permission) && has_tag
-}
-
-fn with_implied(scope: &Permission) -> Vec<Permission> {
-    let implied = Permission::KNOWN.iter().filter(|permission| implied_by(permission).contains(scope));
-    std::iter::once(scope).chain(implied).cloned().collect()
+    is_granted && is_in_scope && has_tag
 }
 
 proptest! {
@@ -251,12 +348,12 @@ proptest! {
         tags in proptest::option::of(btree_set(a_tag(), 0..3)),
     ) {
         // Only what is about satellites is a row of one.
-        let tags: Option<Vec<_>> = tags.filter(|_| is_about_satellites(&permission)).map(Vec::from_iter);
+        let tags: Option<Vec<_>> = tags.filter(|_| ABOUT_SATELLITES.contains(&permission.as_str())).map(Vec::from_iter);
         let scope = match &tags {
             Some(tags) => ResourceScope::Satellite { team, tags },
             None => ResourceScope::team(team),
         };
-        let expected = expected(&principal, &permission, team, tags.as_deref());
+        let expected = expected(&principal, permission.as_str(), team, tags.as_deref());
         let row = Thing { permission: permission.clone(), scope, moved_to: None };
         prop_assert_eq!(may(&principal, &permission, scope) == AccessDecision::Allow, expected, "may, {:?}", scope);
         prop_assert_eq!(may_see(&principal, &row), expected, "may_see, {:?}", scope);

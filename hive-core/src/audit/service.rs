@@ -20,6 +20,7 @@ use crate::grants::AccessGrants;
 use crate::handle::ServiceHandle;
 use crate::keys::Keys;
 use crate::lists::listing::Listing;
+use crate::redaction::{may_read, redact_record};
 use crate::store::{AuditStore, Store};
 use crate::{Error, Result, Subscription};
 
@@ -74,15 +75,24 @@ impl AuditLogger for ServiceHandle<AuditLog> {
         let listing = Listing::of_rows(&("audit", &query), page)?;
         let visible = readable(&self.principal)?;
         let rows = self.service.store.audit_list(&query, &visible, listing.range()).await?;
-        Ok(listing.answer(rows, |entry| entry))
+        Ok(listing.answer(rows, |mut entry| {
+            self.redact(&mut entry);
+            entry
+        }))
     }
 
     async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>> {
-        Ok(self.service.store.audit_get(id, &readable(&self.principal)?).await?)
+        let mut found = self.service.store.audit_get(id, &readable(&self.principal)?).await?;
+        if let Some(entry) = &mut found {
+            self.redact(entry);
+        }
+        Ok(found)
     }
 
     async fn export(&self) -> Result<Subscription<AuditExportLine>> {
         self.authorize_platform()?;
+        // An export is proven by its hashes, so that nothing of it can be left out.
+        authorize_action(&self.principal, &Permission::CommandsRead, ResourceScope::Platform)?;
         let AuditLog { store, context, grants, .. } = &*self.service;
         let subject = Subject::new("all");
         store.audit_append(record(context, &self.principal, AuditAction::AuditExport, subject, json!({}))).await?;
@@ -108,6 +118,13 @@ impl AuditLogger for ServiceHandle<AuditLog> {
 }
 
 impl ServiceHandle<AuditLog> {
+    /// Redacts a record for a caller who may not read what was run in its team.
+    fn redact(&self, entry: &mut AuditEntry) {
+        if !may_read(&self.principal, [entry.team_id]) {
+            redact_record(entry);
+        }
+    }
+
     fn authorize_platform(&self) -> Result<()> {
         authorize_action(&self.principal, &Permission::AuditRead, ResourceScope::Platform)
     }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
-    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
-    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
-    UserCreate, UserSort, UserUpdate,
+    AllowList, AllowListUpdate, ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me,
+    NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate,
+    RegistrationTokenInfo, RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TeamMemberSort, TeamSort, TeamUpdate, User, UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
@@ -74,6 +74,20 @@ impl Identity for Client {
     async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork> {
         let path = ["api", "v1", "teams", &team.to_string(), "members", &user.to_string()];
         self.transport.fetch(self.transport.request(Method::DELETE, &path)).await
+    }
+
+    async fn team_update(&self, team: TeamId, update: TeamUpdate) -> Result<Changed<Team>> {
+        let path = ["api", "v1", "teams", &team.to_string()];
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
+    }
+
+    async fn team_allow_list(&self, team: TeamId) -> Result<AllowList> {
+        self.transport.fetch(self.transport.get(&["api", "v1", "teams", &team.to_string(), "addresses"])).await
+    }
+
+    async fn team_allow_list_set(&self, team: TeamId, update: AllowListUpdate) -> Result<AllowList> {
+        let path = ["api", "v1", "teams", &team.to_string(), "addresses"];
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
     }
 
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiError, EventCursor, EventQuery, Page, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery,
-    SatelliteSort, SatelliteUpdate, TagCount, TagFilter, TagSort,
+    AllowList, AllowListUpdate, ApiError, EventCursor, EventQuery, Page, PageRequest, Satellite, SatelliteFilter,
+    SatelliteListQuery, SatelliteSort, SatelliteUpdate, TagCount, TagFilter, TagSort,
 };
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
@@ -63,6 +63,15 @@ impl DeviceRegistry for Client {
     async fn list_tags(&self, filter: TagFilter, page: PageRequest<TagSort>) -> Result<Page<TagCount>> {
         let call = with_query(self.transport.get(&["api", "v1", "tags"]), &filter)?;
         self.transport.fetch_page(with_query(call, &page)?).await
+    }
+
+    async fn allow_list(&self, id: SatelliteId) -> Result<AllowList> {
+        self.transport.fetch(self.transport.get(&["api", "v1", "satellites", &id.to_string(), "addresses"])).await
+    }
+
+    async fn allow_list_set(&self, id: SatelliteId, update: AllowListUpdate) -> Result<AllowList> {
+        let path = ["api", "v1", "satellites", &id.to_string(), "addresses"];
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
     }
 
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {

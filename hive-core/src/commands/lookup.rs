@@ -4,11 +4,11 @@ use hive_wire::api::{CommandInfo, CommandSort, Page, PageRequest};
 use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
-use super::redaction::{may_read, redact_command};
 use super::result::info;
 use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::authorization::{authorize, hidden_now, tags_for};
 use crate::lists::listing::Listing;
+use crate::redaction::{may_read, redact_command};
 use crate::store::CommandRow;
 use crate::{Error, Result};
 

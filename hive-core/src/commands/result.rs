@@ -13,9 +13,9 @@ use tokio::sync::watch;
 
 use super::Commands;
 use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef, WatchedCommand};
-use super::redaction::{may_read, redact_command};
 use crate::access::Principal;
 use crate::commands::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
+use crate::redaction::{may_read, redact_command};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
 

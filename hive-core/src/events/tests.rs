@@ -7,6 +7,7 @@ use hive_wire::{HiveId, TeamId};
 use super::*;
 use crate::Subscription;
 use crate::access::{Principal, Resource as _, ResourceScope, Role};
+use crate::allow_lists::AllowLists;
 use crate::context::ServiceContext;
 use crate::settings::Settings;
 use crate::store::sqlite;
@@ -20,7 +21,8 @@ fn subject(team: Option<TeamId>, tags: &[&str]) -> EventSubject {
 async fn events() -> Arc<Events> {
     let (store, source) = (Arc::new(sqlite::in_memory().await.unwrap()), ClockAndRng::default());
     let context = ServiceContext::new(HiveId::new(SEED), source.clone(), Settings::default(), None);
-    Arc::new(Events::new(Arc::new(AccessGrants::new(store, context)), &source))
+    let allow_lists = Arc::new(AllowLists::open(store.clone()).await.unwrap());
+    Arc::new(Events::new(Arc::new(AccessGrants::new(store, allow_lists, context)), &source))
 }
 
 fn publish(events: &Events, count: u64) {

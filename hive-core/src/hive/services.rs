@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::key_check::IdentifiedHive;
 use crate::Result;
+use crate::allow_lists::AllowLists;
 use crate::answers::Answers;
 use crate::audit::{AuditHeadFile, AuditLog};
 use crate::clock::ClockAndRng;
@@ -85,7 +86,8 @@ impl Services {
         let context = ServiceContext::new(hive.id, source, settings, disk);
         // Each service gets those above it, so that the order of these lines is the order of the layers.
         let keys = Arc::new(keys);
-        let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
+        let allow_lists = Arc::new(AllowLists::open(store.clone()).await?);
+        let grants = Arc::new(AccessGrants::new(store.clone(), allow_lists.clone(), context.clone()));
         let events = Arc::new(Events::new(grants.clone(), context.source()));
         let answers = Arc::new(Answers::new(&store, keys.clone(), context.clone()));
         let audit = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
@@ -94,6 +96,7 @@ impl Services {
             &store,
             keys.clone(),
             grants.clone(),
+            allow_lists,
             auth_failures.clone(),
             admin_key,
             context.clone(),
@@ -216,6 +219,9 @@ impl Services {
                 identity.store_key_uses().await
             })
             .also_at_shutdown(),
+            Concern::new("allow lists", every, satellites, |satellites| async move {
+                satellites.refresh_allow_lists().await
+            }),
             Concern::new("access grants", every, grants, |grants| async move {
                 grants.revalidate_all().await;
                 Ok(())

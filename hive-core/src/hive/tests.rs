@@ -108,7 +108,7 @@ pub(crate) async fn connect_with(
     registered: &RegisteredSatellite,
     handshake: Handshake,
 ) -> Result<Satellite> {
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
+    let identity = hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await?;
     let link = attach(hive, identity, handshake).await?;
     let mut satellite = Satellite::new(registered.id, &registered.api_key).on(link);
     assert!(matches!(satellite.next_control().await, ToAgent::HandshakeAck(ack) if ack.success));
@@ -134,7 +134,7 @@ async fn secrets_of_a_hive_are_not_printed() {
     let printed = format!(
         "{hive:?} {:?} {:?}",
         hive.as_system(),
-        hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await
+        hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await
     );
     assert!(!printed.contains(&registered.api_key[registered.api_key.len() - 43..]));
 }

@@ -120,6 +120,14 @@ impl AuthFailures {
         });
     }
 
+    /// Notes a satellite that may not connect from an address. Its key is the right one.
+    pub(crate) fn note_satellite_address(&self, key: &str, ip: Option<&str>) {
+        if let Ok((id, _)) = split_satellite_key(key) {
+            let reason = "from an address that the satellite's list does not allow";
+            self.note(AuthFailure::new(AuthFailureKind::SatelliteKey, ip, reason).of(id));
+        }
+    }
+
     /// Notes a satellite's message about something that was given to another satellite.
     pub(crate) fn note_foreign_message(&self, satellite: SatelliteId, subject: Subject) {
         let kind = AuthFailureKind::ForeignMessage;

@@ -74,9 +74,11 @@ impl IdentityService {
         };
         self.key_uses.note(id, self.context.now());
         let credential = Credential::ApiKey(id, user.id);
+        let ancestor_rates = self.ancestor_rates(&key).await?;
         let ApiKeyRow { scopes, satellite_tags, rate_per_minute, .. } = key;
+        let teams = self.allow_lists().usable_teams(teams, ip.as_deref());
         let principal = principal_of(credential, Some(version), user, teams, ip);
-        Ok(Principal { scopes, satellite_tags, rate_per_minute, ..principal })
+        Ok(Principal { scopes, satellite_tags, rate_per_minute, ancestor_rates, ..principal })
     }
 
     /// Returns which secret of a key this is: the present one, or during the overlap of a rotation the one before it. `None` for any
@@ -108,6 +110,7 @@ impl IdentityService {
             return Err(refuse(failed("ended, or of a disabled user").of(id).with("username", row.user.username)));
         }
         let teams = self.store.team_memberships(id).await?;
+        let teams = self.allow_lists().usable_teams(teams, ip.as_deref());
         let version = CredentialVersion(generation.to_string());
         Ok(principal_of(Credential::Login(id), Some(version), row.user, teams, ip))
     }

@@ -6,14 +6,14 @@ use hive_wire::api::{ApiKeyCreate, Target};
 use hive_wire::{ApiKeyId, Timestamp};
 
 use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may, visible_scope};
-use crate::networks::{is_covered, network, parsed};
+use crate::networks::{self, is_covered, parsed};
 use crate::store::ApiKeyRow;
 use crate::validate::check_hours;
 use crate::{Error, Result};
 
 /// The longest life of an API key that has an end: ten years, in hours.
 const MAX_KEY_HOURS: u32 = 10 * 365 * 24;
-/// The most tags and the most networks of a key.
+/// The most tags of a key.
 const MAX_ENTRIES: usize = 32;
 /// The highest limit of calls in a minute.
 const MAX_RATE: u32 = 1_000_000;
@@ -138,22 +138,12 @@ fn checked_tags(words: &[String], maker: Option<&BTreeSet<String>>) -> Result<BT
 }
 
 fn checked_networks(words: &[String], maker: Option<&Vec<String>>) -> Result<Vec<String>> {
-    if words.is_empty() || words.len() > MAX_ENTRIES {
-        return Err(Error::invalid("addresses", format!("1 to {MAX_ENTRIES} networks such as 192.0.2.0/24")));
-    }
     let wide = maker.map(|maker| parsed(maker));
-    let mut networks = BTreeSet::new();
-    for word in words {
-        let network = network(word).ok_or_else(|| {
-            Error::invalid("addresses", format!("{word:?} is no network such as 192.0.2.0/24 or 2001:db8::/32"))
-        })?;
-        if wide.as_ref().is_some_and(|wide| !is_covered(&network, wide)) {
-            return Err(Error::invalid("addresses", format!("{network} is beyond the key that you act with")));
-        }
-        // As the network is written in full, so that two spellings of one are one entry.
-        networks.insert(network.to_string());
+    let networks = networks::checked(words)?;
+    if let Some(beyond) = networks.iter().find(|network| wide.as_ref().is_some_and(|wide| !is_covered(network, wide))) {
+        return Err(Error::invalid("addresses", format!("{beyond} is beyond the key that you act with")));
     }
-    Ok(networks.into_iter().collect())
+    Ok(networks.iter().map(ToString::to_string).collect())
 }
 
 fn checked_rate(rate: Option<u32>, maker: Option<u32>) -> Result<Option<u32>> {

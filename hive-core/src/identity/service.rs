@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me, NewApiKey, NewPassword,
-    NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo,
-    RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort, User,
-    UserCreate, UserSort, UserUpdate,
+    AllowList, AllowListUpdate, ApiKeyCreate, ApiKeyFilter, ApiKeyInfo, ApiKeyRotate, ApiKeySort, Changed, Me,
+    NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest, PasswordChange, RegistrationTokenCreate,
+    RegistrationTokenInfo, RegistrationTokenSort, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TeamMemberSort, TeamSort, TeamUpdate, User, UserCreate, UserSort, UserUpdate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use super::api_keys::authorize_any_key;
 use super::auth_failures::AuthFailures;
 use super::configured_key::ConfiguredKey;
+use super::key_ancestors::KeyAncestors;
 use super::key_uses::KeyUses;
 use super::losses::IdentityObserver;
 use super::users::no_user;
 use super::verifier::CredentialVerifier;
+use crate::access::{Credential, Permission, Principal, ResourceScope};
 use crate::access::{Credential, Permission, Principal, ResourceScope, visible_scope};
+use crate::allow_lists::AllowLists;
 use crate::authorization::authorize_action;
 use crate::context::ServiceContext;
 use crate::grants::AccessGrants;
@@ -27,7 +30,9 @@ use crate::identity::Identity;
 use crate::keys::Keys;
 use crate::lists::listing::Listing;
 use crate::observers::Observers;
+use crate::store::{AllowListSubject, AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
 use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
+use crate::validate::row_range;
 use crate::{Error, Result};
 
 /// The users, teams and credentials of a hive.
@@ -38,9 +43,11 @@ pub(crate) struct IdentityService {
     pub(super) audit: Arc<dyn AuditStore>,
     pub(super) keys: Arc<Keys>,
     pub(super) grants: Arc<AccessGrants>,
+    allow_lists: Arc<AllowLists>,
     pub(super) auth_failures: Arc<AuthFailures>,
     pub(super) verifier: CredentialVerifier,
     pub(super) key_uses: KeyUses,
+    pub(super) key_ancestors: KeyAncestors,
     pub(super) configured_key: Option<ConfiguredKey>,
     pub(super) observers: Observers<dyn IdentityObserver>,
     pub(super) context: ServiceContext,
@@ -51,6 +58,7 @@ impl IdentityService {
         store: &Arc<dyn Store>,
         keys: Arc<Keys>,
         grants: Arc<AccessGrants>,
+        allow_lists: Arc<AllowLists>,
         auth_failures: Arc<AuthFailures>,
         configured_key: Option<ConfiguredKey>,
         context: ServiceContext,
@@ -62,13 +70,24 @@ impl IdentityService {
             audit: store.clone(),
             keys,
             grants,
+            allow_lists,
             auth_failures,
             verifier: CredentialVerifier::default(),
             key_uses: KeyUses::default(),
+            key_ancestors: KeyAncestors::default(),
             configured_key,
             observers: Observers::default(),
             context,
         }
+    }
+
+    pub(crate) fn allow_lists(&self) -> &AllowLists {
+        &self.allow_lists
+    }
+
+    /// Ends what callers do by a team that they may not use from their address any more.
+    pub(crate) fn revalidate_addresses(&self) {
+        self.grants.revalidate_addresses();
     }
 
     pub(crate) fn verifier(&self) -> &CredentialVerifier {
@@ -150,6 +169,21 @@ impl Identity for ServiceHandle<IdentityService> {
     async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<RevokedWork> {
         self.service.authorize_team(&self.principal, team).await?;
         self.service.remove_member(&self.principal, team, user).await
+    }
+
+    async fn team_update(&self, team: TeamId, update: TeamUpdate) -> Result<Changed<Team>> {
+        self.service.authorize_team(&self.principal, team).await?;
+        self.service.update_team(&self.principal, team, update).await
+    }
+
+    async fn team_allow_list(&self, team: TeamId) -> Result<AllowList> {
+        self.service.authorize_team(&self.principal, team).await?;
+        Ok(self.service.allow_lists().get(AllowListSubject::Team(team)))
+    }
+
+    async fn team_allow_list_set(&self, team: TeamId, update: AllowListUpdate) -> Result<AllowList> {
+        self.service.authorize_team(&self.principal, team).await?;
+        self.service.set_allow_list(&self.principal, team, update).await
     }
 
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {

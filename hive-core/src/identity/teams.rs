@@ -1,16 +1,20 @@
 //! Teams, and who is in which.
 
-use hive_wire::api::{Changed, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, User};
+use hive_wire::api::{
+    AllowList, AllowListUpdate, Changed, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamUpdate, User,
+};
 use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
 use super::losses::{needed_roles, where_any};
 use super::service::IdentityService;
 use crate::access::{Permission, Principal, ResourceScope, Role, visible_scope};
+use crate::allow_lists::checked;
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize;
 use crate::store::RowRange;
+use crate::store::{AllowListSubject, MemberLosses, TeamPatch};
 use crate::validate::check_known;
 use crate::{Error, Result};
 
@@ -20,11 +24,39 @@ impl IdentityService {
         if !(1..=32).contains(&team.slug.len()) || !team.slug.chars().all(is_slug) {
             return Err(Error::invalid("slug", "1 to 32 characters of a-z, 0-9 and '-'"));
         }
-        let team = Team { id: TeamId::new(self.context.seed()), slug: team.slug, created_at: self.context.now() };
+        let team = Team {
+            id: TeamId::new(self.context.seed()),
+            slug: team.slug,
+            created_at: self.context.now(),
+            team_user: Role::Viewer,
+        };
         let subject = Subject::new(team.id).of_team(Some(team.id));
         let record = record(&self.context, principal, AuditAction::TeamCreate, subject, json!({ "slug": team.slug }));
         self.store.team_create(team.clone(), record).await?;
         Ok(team)
+    }
+
+    /// Changes a team, and ends what its users lose with that.
+    pub(super) async fn update_team(
+        &self,
+        principal: &Principal,
+        team: TeamId,
+        update: TeamUpdate,
+    ) -> Result<Changed<Team>> {
+        let TeamUpdate { team_user } = update;
+        if team_user.as_ref().is_some_and(|role| !matches!(role, Role::Operator | Role::Viewer)) {
+            return Err(Error::invalid("team_user", "must be operator or viewer"));
+        }
+        let subject = Subject::new(team).of_team(Some(team));
+        let record =
+            record(&self.context, principal, AuditAction::TeamUpdate, subject, json!({ "team_user": team_user }));
+        let updated = self.store.team_update(team, TeamPatch { team_user }, needed_roles(), record).await?;
+        let (team, members) = updated.ok_or_else(|| no_team(team))?;
+        let mut revoked = RevokedWork::default();
+        for MemberLosses { user, losses } in members {
+            revoked += self.follow_losses(user, &losses).await;
+        }
+        Ok(Changed { value: team, revoked: where_any(revoked) })
     }
 
     /// Checks that a team exists.
@@ -40,6 +72,26 @@ impl IdentityService {
         self.check_team(Some(team)).await
     }
 
+    /// Sets the networks from which a team may be used.
+    pub(super) async fn set_allow_list(
+        &self,
+        principal: &Principal,
+        team: TeamId,
+        update: AllowListUpdate,
+    ) -> Result<AllowList> {
+        let list = AllowListSubject::Team(team);
+        let networks = checked(&update, principal.ip.as_deref().map(|ip| (ip, "your call")))?;
+        let subject = Subject::new(team).of_team(Some(team));
+        let details = json!({ "before": self.allow_lists().get(list).addresses, "addresses": update.addresses });
+        let record = record(&self.context, principal, AuditAction::TeamAddressesSet, subject, details);
+        if !self.allow_lists().set(list, networks, record).await? {
+            return Err(no_team(team));
+        }
+        // Before the answer, as with a lost role.
+        self.grants.revalidate_addresses();
+        Ok(self.allow_lists().get(list))
+    }
+
     pub(super) async fn put_member(
         &self,
         principal: &Principal,
@@ -47,7 +99,9 @@ impl IdentityService {
         member: TeamMemberPut,
     ) -> Result<Changed<TeamMember>> {
         let TeamMemberPut { username, role } = member;
-        check_known("role", &role)?;
+        if role != Role::of_team_user() {
+            check_known("role", &role)?;
+        }
         let user = self.find_user(&username).await?;
         let subject = Subject::new(team).of_team(Some(team));
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
@@ -55,7 +109,12 @@ impl IdentityService {
         let losses = self.store.team_member_put(team, user.id, role.clone(), needed_roles(), record).await?;
         // A lower role ends the streams and the queued work that need more.
         let revoked = where_any(self.follow_losses(user.id, &losses).await);
-        Ok(Changed { value: TeamMember { user_id: user.id, username: user.username, role }, revoked })
+        let follows_team = role == Role::of_team_user();
+        let role = match self.store.team_get(team).await? {
+            Some(team) if follows_team => team.team_user,
+            _ => role,
+        };
+        Ok(Changed { value: TeamMember { user_id: user.id, username: user.username, role, follows_team }, revoked })
     }
 
     /// Makes a user a member of the team of this slug, or changes their role there.

@@ -15,10 +15,10 @@ use crate::audit::draft::{Subject, intent};
 use crate::audit::excerpt::is_cut;
 use crate::authorization::{authorize, forbidden};
 use crate::commands::payload::Work;
-use crate::commands::redaction::{may_read, redact_job, redact_target};
 use crate::handle::ServiceHandle;
 use crate::jobs::{JobManager, JobOptions};
 use crate::lists::listing::Listing;
+use crate::redaction::{may_read, redact_job, redact_target};
 use crate::store::{JobRow, JobTargetRow};
 use crate::{Error, Result, Subscription};
 

@@ -31,15 +31,22 @@ impl Satellites {
     ///
     /// # Errors
     /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the mode does not suffice to
-    /// decide.
-    pub(crate) async fn authenticate(&self, key: &str, mode: VerifyMode) -> Result<SatelliteIdentity> {
+    /// decide; `Forbidden` where the satellite may not connect from this address, which is no reason to give up the key.
+    pub(crate) async fn authenticate(
+        &self,
+        key: &str,
+        ip: Option<&str>,
+        mode: VerifyMode,
+    ) -> Result<SatelliteIdentity> {
         let (id, secret) = split_satellite_key(key).map_err(|_| mode.refusal())?;
         let row = self.store.satellite_key(id).await?.ok_or_else(|| mode.refusal())?;
         if !self.identity.verifier().is_key(secret, &row.hash, mode) {
             return Err(mode.refusal());
         }
+        // Only the satellite itself learns of its list.
+        self.check_address(id, ip)?;
         // The handshake compares the generation once more: the key may be replaced before the link joins.
-        Ok(SatelliteIdentity { id, key_generation: row.generation })
+        Ok(SatelliteIdentity { id, key_generation: row.generation, ip: ip.map(str::to_owned) })
     }
 
     /// Returns why [`authenticate`](Self::authenticate) did not accept a key. The answer grants nothing: it tells the satellite

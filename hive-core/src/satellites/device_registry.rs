@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use hive_wire::SatelliteId;
 use hive_wire::api::{
-    EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort, SatelliteUpdate, TagCount, TagFilter,
-    TagSort,
+    AllowList, AllowListUpdate, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort,
+    SatelliteUpdate, TagCount, TagFilter, TagSort,
 };
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use secrecy::SecretString;
@@ -49,6 +49,16 @@ pub trait DeviceRegistry: Send + Sync {
 
     /// Lists the tags of satellites that the caller sees, by their text, each with the number of these satellites.
     async fn list_tags(&self, filter: TagFilter, page: PageRequest<TagSort>) -> Result<Page<TagCount>>;
+
+    /// Returns the networks from which a satellite may connect.
+    async fn allow_list(&self, id: SatelliteId) -> Result<AllowList>;
+
+    /// Sets them. The link of a satellite that is elsewhere ends at once, and the satellite is refused until the list has its address.
+    /// It keeps its key.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what is no network, and for a list without the address of the satellite's link, unless the change is forced.
+    async fn allow_list_set(&self, id: SatelliteId, update: AllowListUpdate) -> Result<AllowList>;
 
     /// Subscribes to what happens to satellites the caller may see: from now on, or behind the position of an item that the
     /// caller got before. A satellite that goes to a team the caller is not in is reported as removed.

@@ -59,9 +59,11 @@ impl Satellites {
         let seen = self.journal_seen(&row);
         // Before the link joins, which closes the one that is there.
         self.refuse_second_process(&row, &presented, seen.as_ref()).await?;
-        let joining = self.links.join(id, link.clone());
+        let joining = self.links.join(id, link.clone(), identity.ip.as_deref());
         // After the link is registered: a key that is replaced from here on closes it.
         self.check_generation(&identity).await?;
+        // Also after it: a list that is set from here on closes the link.
+        self.check_address(id, identity.ip.as_deref())?;
         self.activate(&row).await?;
         let journal_id: Arc<str> = self.store_journal(&row, &presented, seen.as_ref()).await?.into();
         let (system, agent_version) = (cut_system_info(handshake.system), Some(cut(handshake.version)));

@@ -78,6 +78,14 @@ impl Satellites {
         if !may_register {
             return refuse(TokenProblem::MakerGone);
         }
+        // The satellite would lose its key to a machine that may not connect.
+        if let Takeover::Replace(id) = takeover
+            && let Err(error) = self.check_address(id, ip.as_deref())
+        {
+            let reason = "from an address that the satellite's list does not allow";
+            note(failed(reason).of(registration.id).with("name", name.as_str()));
+            return Err(error.into());
+        }
         let replaces = matches!(takeover, Takeover::Replace(_));
         let action = if replaces { AuditAction::SatelliteKeyReplace } else { AuditAction::SatelliteRegister };
         let draft = record(action, AuditResult::Success, None);

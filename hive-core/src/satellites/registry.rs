@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hive_wire::agent::{ToAgent, close};
 use hive_wire::api::{
-    AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort, SatelliteUpdate, TagCount,
-    TagFilter, TagSort,
+    AllowList, AllowListUpdate, AuditResult, EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteSort,
+    SatelliteUpdate, TagCount, TagFilter, TagSort,
 };
 use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
@@ -80,6 +80,14 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         let query = TagListQuery { visible, team_id: filter.team, search: filter.search };
         let rows = self.service.store.satellite_tag_list(&query, listing.range()).await?;
         Ok(listing.answer(rows, |tag| tag))
+    }
+
+    async fn allow_list(&self, id: SatelliteId) -> Result<AllowList> {
+        self.service.allow_list(&self.principal, id).await
+    }
+
+    async fn allow_list_set(&self, id: SatelliteId, update: AllowListUpdate) -> Result<AllowList> {
+        self.service.set_allow_list(&self.principal, id, update).await
     }
 
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {

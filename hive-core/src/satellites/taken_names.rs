@@ -6,8 +6,8 @@ use crate::audit::AuditDraft;
 use crate::{Error, Result};
 
 impl Satellites {
-    /// Records an attempt at a name that is in use, and returns the error of it. This is the one place through which all attempts go: a
-    /// limit on them belongs here.
+    /// Records an attempt at a name that is in use, and returns the error of it. The server limits how many a caller
+    /// may find.
     pub(super) async fn name_taken(&self, refused: AuditDraft, message: String) -> Result<Error> {
         self.audit.audit_append(refused).await?;
         Ok(Error::Conflict(message))

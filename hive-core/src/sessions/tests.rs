@@ -50,7 +50,7 @@ async fn linked(hive: &Hive, registered: RegisteredSatellite) -> Satellite {
 
 /// Opens a link. An earlier one may still be open.
 async fn connect(hive: &Hive, satellite: &mut Satellite) {
-    let identity = hive.authenticate_satellite(&satellite.key, VerifyMode::Full).await.unwrap();
+    let identity = hive.authenticate_satellite(&satellite.key, None, VerifyMode::Full).await.unwrap();
     let link = attach(hive, identity, satellite.handshake("journal-1")).await.unwrap();
     satellite.relink(link).await;
 }

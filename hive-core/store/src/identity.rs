@@ -7,7 +7,7 @@ mod users;
 
 pub use api_keys::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, KeyRotation, PreviousKey};
 pub use losses::{CancelledCommand, Losses, NeededRoles, RemainingRights};
-pub use teams::TeamStore;
+pub use teams::{MemberLosses, TeamPatch, TeamStore};
 pub use users::{NewUserRow, UserPatch, UserRow, UserStore, UserUpdateOutcome};
 
 /// Users, teams and API keys.

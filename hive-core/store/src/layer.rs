@@ -16,15 +16,16 @@ use hive_wire::{
 use crate::access::{Role, VisibleScope, VisibleTeams};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
-    AnswerClaim, AnswerClaimOutcome, AnswerStore, ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore,
-    CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints, GroupPatch, GroupQuery,
-    GroupStore, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow,
-    JournalPosition, JournalRow, KeyRotation, Losses, NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow,
-    NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
-    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription,
-    SatelliteKeyRow, SatelliteOrder, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery,
-    SessionRow, SessionStore, Store, StoreResult, StoredAnswer, TagListQuery, TeamStore, TurnRow, UserPatch, UserRow,
-    UserStore, UserUpdateOutcome,
+    AllowListRow, AllowListStore, AllowListSubject, AnswerClaim, AnswerClaimOutcome, AnswerStore, ApiKeyOwner,
+    ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
+    Delivery, Fingerprints, GroupPatch, GroupQuery, GroupStore, HiveRow, HiveStore, IdempotencyKey, JobEnd,
+    JobInsertOutcome, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow, KeyRotation, Losses, MemberLosses,
+    NeededRoles, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession, NewUserRow, OpenCommandCount,
+    OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry, RegistrationTokenRow,
+    RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription, SatelliteKeyRow, SatelliteOrder,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store,
+    StoreResult, StoredAnswer, TagListQuery, TeamPatch, TeamStore, TurnRow, UserPatch, UserRow, UserStore,
+    UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -217,6 +218,12 @@ layer! {
         team_create(team: Team, audit: AuditDraft) -> ();
         team_get(id: TeamId) -> Option<Team>;
         team_list(visible: &VisibleTeams, range: RowRange<TeamSort>) -> (Vec<Team>, u64);
+        team_update(
+            id: TeamId,
+            patch: TeamPatch,
+            needed: NeededRoles,
+            audit: AuditDraft
+        ) -> Option<(Team, Vec<MemberLosses>)>;
         team_member_put(
             team: TeamId,
             user: UserId,
@@ -240,6 +247,10 @@ layer! {
         ) -> Option<ApiKeyRow>;
         api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> Option<Losses>;
         api_key_note_used(uses: Vec<(ApiKeyId, Timestamp)>) -> ();
+    }
+    AllowListStore {
+        allow_list_all() -> Vec<AllowListRow>;
+        allow_list_set(subject: AllowListSubject, networks: Option<Vec<String>>, audit: AuditDraft) -> bool;
     }
     RegistrationTokenStore {
         registration_token_create(token: NewRegistrationTokenRow, audit: AuditDraft) -> ();

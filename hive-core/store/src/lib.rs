@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 // The stores of each kind of thing, with their rows.
+mod allow_lists;
 mod answers;
 pub mod audit;
 mod commands;
@@ -53,6 +54,7 @@ pub mod private_files;
 #[cfg(test)]
 mod fixture;
 
+pub use allow_lists::{AllowListRow, AllowListStore, AllowListSubject};
 pub use answers::{AnswerClaim, AnswerClaimOutcome, AnswerRow, AnswerStore, StoredAnswer, WholeAnswer};
 pub use audit::AuditStore;
 pub use commands::{
@@ -65,8 +67,9 @@ pub use error::{BoxError, StoreError, StoreResult};
 pub use groups::{GroupPatch, GroupQuery, GroupStore, SatelliteSelection};
 pub use hive::{Fingerprints, HiveRow, HiveStore};
 pub use identity::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, CancelledCommand, IdentityStore, KeyRotation, Losses, NeededRoles, NewUserRow,
-    PreviousKey, RemainingRights, TeamStore, UserPatch, UserRow, UserStore, UserUpdateOutcome,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, CancelledCommand, IdentityStore, KeyRotation, Losses, MemberLosses,
+    NeededRoles, NewUserRow, PreviousKey, RemainingRights, TeamPatch, TeamStore, UserPatch, UserRow, UserStore,
+    UserUpdateOutcome,
 };
 pub use jobs::{JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewJob, NewJobTarget};
 pub use layer::StoreLayer;
@@ -110,6 +113,7 @@ pub trait Store:
     + AnswerStore
     + SessionStore
     + IdentityStore
+    + AllowListStore
     + RegistrationTokenStore
     + AuditStore
     + RetentionStore
@@ -125,6 +129,7 @@ impl<T> Store for T where
         + AnswerStore
         + SessionStore
         + IdentityStore
+        + AllowListStore
         + RegistrationTokenStore
         + AuditStore
         + RetentionStore

@@ -73,6 +73,7 @@ pub(super) static DIALECT: Dialect = Dialect {
             include_str!("../migrations/postgres/0006_groups.sql"),
             include_str!("../migrations/postgres/0007_stored_answers.sql"),
             include_str!("../migrations/postgres/0008_lists.sql"),
+            include_str!("../migrations/postgres/0009_tenancy.sql"),
         ],
     },
 };

@@ -13,6 +13,7 @@
 //!
 //! Several processes may write one database: each write transaction takes a lock of the database before it reads anything.
 
+mod allow_lists;
 mod answers;
 mod audit;
 mod commands;

@@ -61,6 +61,7 @@ pub(super) static DIALECT: Dialect = Dialect {
             include_str!("../migrations/sqlite/0006_groups.sql"),
             include_str!("../migrations/sqlite/0007_stored_answers.sql"),
             include_str!("../migrations/sqlite/0008_lists.sql"),
+            include_str!("../migrations/sqlite/0009_tenancy.sql"),
         ],
     },
 };

@@ -15,6 +15,7 @@ mod satellite;
 mod session;
 mod sort;
 mod target;
+mod team;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +39,9 @@ pub use group::{
     TagCount, TagFilter,
 };
 pub use identity::{
-    Changed, LoginRequest, LoginResponse, Me, NewPassword, NewRegistrationToken, NewUser, PasswordChange, PlatformRole,
-    RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut,
-    TeamRole, TokenScope, User, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword,
+    NewRegistrationToken, NewUser, PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo,
+    RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut, TeamRole, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use list::{InvalidSort, MAX_PER_PAGE, Page, PageRequest, Pagination, Sort, SortColumn};
@@ -55,6 +56,7 @@ pub use sort::{
     SessionSort, TagSort, TeamMemberSort, TeamSort, UserSort,
 };
 pub use target::{InvalidTarget, Target};
+pub use team::{AllowList, AllowListUpdate, Team, TeamCreate, TeamMember, TeamMemberPut, TeamRole, TeamUpdate};
 
 /// A successful answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

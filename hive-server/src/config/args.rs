@@ -205,8 +205,14 @@ struct LimitArgs {
     /// The wrong passwords from one address in a minute
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     wrong_passwords_per_minute: Option<u32>,
-    /// Turn all rates off: those of handshakes, calls, commands and passwords
-    #[arg(long, conflicts_with_all = ["handshake_rate", "login_calls_per_minute", "login_commands_per_minute", "wrong_passwords_per_minute"])]
+    /// The names that one caller may find to be in use in a minute, also with an API key
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    taken_names_per_minute: Option<u32>,
+    /// Turn all rates off: those of handshakes, calls, commands, passwords, names and API keys
+    #[arg(long, conflicts_with_all = [
+        "handshake_rate", "login_calls_per_minute", "login_commands_per_minute", "wrong_passwords_per_minute",
+        "taken_names_per_minute",
+    ])]
     no_limits: bool,
 }
 
@@ -232,6 +238,7 @@ impl LimitArgs {
         }
         replace(&mut rates.login_commands_per_minute, self.login_commands_per_minute);
         replace(&mut rates.wrong_passwords_per_minute, self.wrong_passwords_per_minute);
+        replace(&mut rates.taken_names_per_minute, self.taken_names_per_minute);
         rates
     }
 }

@@ -80,6 +80,9 @@ hive_core::wire::with_setters! {
         pub login_commands_per_minute: u32,
         /// The wrong passwords from one address in a minute. Right ones do not count.
         pub wrong_passwords_per_minute: u32,
+        /// The names that one caller, or one address that registers satellites, may find to be in use in a minute. It holds for API
+        /// keys too: a taken name tells that something exists.
+        pub taken_names_per_minute: u32,
     }
 }
 
@@ -91,6 +94,7 @@ impl Default for RequestRates {
             browser_calls_per_minute: 600,
             login_commands_per_minute: 30,
             wrong_passwords_per_minute: 5,
+            taken_names_per_minute: 30,
         }
     }
 }

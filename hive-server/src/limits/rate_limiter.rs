@@ -48,17 +48,25 @@ impl Bucket {
     }
 }
 
-impl<K: Eq + Hash> RateLimiter<K> {
+impl<K: Copy + Eq + Hash> RateLimiter<K> {
     pub(super) fn new(max_keys: usize) -> Self {
         Self { buckets: HashMap::new(), max_keys }
     }
 
     /// Charges one token if there is one; otherwise returns when there will be one.
     pub(super) fn admit(&mut self, key: K, rate: Rate, now: Instant) -> Result<(), Duration> {
-        if let Some(wait) = self.retry_after(&key, 1.0, now) {
+        self.admit_all(&[(key, rate)], now)
+    }
+
+    /// Charges one token to each of these keys if all have one; otherwise charges none, and returns when all will have one.
+    pub(super) fn admit_all(&mut self, keys: &[(K, Rate)], now: Instant) -> Result<(), Duration> {
+        let waits = keys.iter().filter_map(|(key, _)| self.retry_after(key, 1.0, now)).max();
+        if let Some(wait) = waits {
             return Err(wait);
         }
-        self.charge(key, rate, 1.0, now);
+        for (key, rate) in keys {
+            self.charge(*key, *rate, 1.0, now);
+        }
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum RefusalReason {
     KeyCalls,
     /// The wrong passwords of an address.
     WrongPasswords,
+    /// The names that a caller found to be in use.
+    TakenNames,
 }
 
 impl RefusalReason {
@@ -29,6 +31,7 @@ impl RefusalReason {
             Self::LoginCommands => "login_commands",
             Self::KeyCalls => "key_calls",
             Self::WrongPasswords => "wrong_passwords",
+            Self::TakenNames => "taken_names",
         }
     }
 }
@@ -39,7 +42,7 @@ impl RefusalReason {
 pub struct RefusedCalls {
     /// The class of the calls: `read`, `act`, `exec` or `login`.
     pub class: &'static str,
-    /// The limit: `login_calls`, `login_commands`, `key_calls` or `wrong_passwords`.
+    /// The limit: `login_calls`, `login_commands`, `key_calls`, `wrong_passwords` or `taken_names`.
     pub reason: &'static str,
     /// The number of calls.
     pub count: u64,

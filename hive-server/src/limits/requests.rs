@@ -32,6 +32,15 @@ pub(crate) enum CommandTarget {
     Selected,
 }
 
+/// Who tries a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum NameCaller {
+    /// An authenticated caller.
+    Caller(Credential),
+    /// The address of a satellite that registers; all that are not known are one.
+    Address(Option<IpAddr>),
+}
+
 /// The rates of authenticated callers, and of wrong passwords.
 pub(crate) struct RequestLimiter {
     /// `None` where the rates are turned off.
@@ -39,6 +48,7 @@ pub(crate) struct RequestLimiter {
     calls: Mutex<RateLimiter<Credential>>,
     commands: Mutex<RateLimiter<(UserId, CommandTarget)>>,
     wrong_passwords: Mutex<RateLimiter<IpAddr>>,
+    taken_names: Mutex<RateLimiter<NameCaller>>,
     refusals: Refusals,
 }
 
@@ -49,6 +59,7 @@ impl RequestLimiter {
             calls: Mutex::new(RateLimiter::new(MAX_CALLERS)),
             commands: Mutex::new(RateLimiter::new(MAX_CALLERS)),
             wrong_passwords: Mutex::new(RateLimiter::new(MAX_CALLERS)),
+            taken_names: Mutex::new(RateLimiter::new(MAX_CALLERS)),
             refusals: Refusals::default(),
         }
     }
@@ -62,7 +73,12 @@ impl RequestLimiter {
         let rate = self.rates.as_ref().and_then(|rates| call_rate(rates, CallerKind::of(principal), class));
         let Some((rate, reason)) = rate else { return Ok(()) };
         let now = Instant::now();
-        let admission = lock(&self.calls).admit(principal.credential, rate, now);
+        // The keys with which a key was made: however many are made, they call no more often together.
+        let ancestors = principal.ancestor_rates.iter().filter_map(|(key, per_minute)| {
+            Some((Credential::ApiKey(*key, principal.user()?), Rate::per_minute(*per_minute, *per_minute)))
+        });
+        let buckets: Vec<_> = std::iter::once((principal.credential, rate)).chain(ancestors).collect();
+        let admission = lock(&self.calls).admit_all(&buckets, now);
         self.admitted(admission, class, reason, now)
     }
 
@@ -98,6 +114,28 @@ impl RequestLimiter {
         }
     }
 
+    /// Refuses a caller who has found too many names to be in use. That a name is taken is the one thing that tells of what belongs to
+    /// other teams.
+    ///
+    /// # Errors
+    /// `RateLimited` with the time until the next name may be tried.
+    pub(crate) fn check_names(&self, caller: NameCaller) -> Result<()> {
+        if self.rates.is_none() || caller.is_trusted() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let wait = lock(&self.taken_names).retry_after(&caller.by_network(), 1.0, now);
+        self.admitted(wait.map_or(Ok(()), Err), RateClass::Act, RefusalReason::TakenNames, now)
+    }
+
+    /// Counts a name that a caller found to be in use.
+    pub(crate) fn count_taken_name(&self, caller: NameCaller) {
+        if let Some(rates) = &self.rates {
+            let rate = Rate::per_minute(rates.taken_names_per_minute, rates.taken_names_per_minute);
+            lock(&self.taken_names).charge(caller.by_network(), rate, 1.0, Instant::now());
+        }
+    }
+
     /// Returns how many calls were refused since the start.
     pub(crate) fn refused(&self) -> Vec<RefusedCalls> {
         self.refusals.counts()
@@ -115,6 +153,20 @@ impl RequestLimiter {
             // Rounded up: a caller that comes back on time must not be refused again.
             Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 }
         })
+    }
+}
+
+impl NameCaller {
+    /// The key of the configuration and this process see everything.
+    fn is_trusted(self) -> bool {
+        matches!(self, Self::Caller(Credential::Configured | Credential::System))
+    }
+
+    fn by_network(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Address(address.map(network_of)),
+            Self::Caller(_) => self,
+        }
     }
 }
 
@@ -176,8 +228,21 @@ mod tests {
             limiter.count_call(&key, RateClass::Read),
             Err(Error::RateLimited { retry_after_seconds: 12..=13 })
         ));
+        let made_with_it = Principal::new(
+            Credential::ApiKey(ApiKeyId::new(Seed { unix_millis: 2, random: [0; 10] }), UserId::new(SEED)),
+            "anna",
+            PlatformRole::GlobalAdmin,
+        );
+        let made_with_it = made_with_it.rate_per_minute(Some(5)).ancestor_rates([(ApiKeyId::new(SEED), 5)].into());
+        assert!(
+            limiter.count_call(&made_with_it, RateClass::Exec).is_err(),
+            "nothing is left of the rate that both have"
+        );
         let counted = |class, reason, count| RefusedCalls { class, reason, count };
-        assert_eq!(limiter.refused(), [counted("read", "key_calls", 1), counted("act", "key_calls", 95)]);
+        assert_eq!(
+            limiter.refused(),
+            [counted("read", "key_calls", 1), counted("act", "key_calls", 95), counted("exec", "key_calls", 1)]
+        );
     }
 
     #[test]
@@ -188,6 +253,20 @@ mod tests {
         let refused = limiter.check_passwords(address);
         assert!(matches!(refused, Err(Error::RateLimited { retry_after_seconds: 12..=13 })), "{refused:?}");
         assert!(limiter.check_passwords("192.0.2.2".parse().ok()).is_ok());
+    }
+
+    #[test]
+    fn who_finds_many_names_in_use_may_try_no_more() {
+        let limiter = limiter();
+        let key = NameCaller::Caller(Credential::ApiKey(ApiKeyId::new(SEED), UserId::new(SEED)));
+        let address = NameCaller::Address("192.0.2.1".parse().ok());
+        for caller in [key, address] {
+            assert_eq!(admitted(|| limiter.check_names(caller)), 100, "only taken ones count");
+            (0..30).for_each(|_| limiter.count_taken_name(caller));
+            assert!(limiter.check_names(caller).is_err());
+        }
+        assert!(limiter.check_names(NameCaller::Caller(Credential::Configured)).is_ok());
+        assert!(limiter.check_names(NameCaller::Address("192.0.2.2".parse().ok())).is_ok());
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("group_create", "Creates a group")
                 .permission(manage.clone(), Reach::Anywhere)
                 .keeps_answer_about("/data/team_id", Reach::Team)
+                .gives_name()
                 .body::<GroupCreate>(json!({ "name": "web", "query": "production AND web" }))
                 .answer::<GroupDetails>(201, "The group.")
                 .errors([ErrorCode::Conflict, ErrorCode::NotFound, ErrorCode::SatelliteNotFound]),
@@ -64,6 +65,7 @@ pub(super) fn routes() -> Routes<AppState> {
             "/api/v1/groups/{id}",
             update,
             of("group_update", "Changes a group", manage.clone())
+                .gives_name()
                 .body::<GroupUpdate>(json!({ "query": "production AND web" }))
                 .answer::<GroupDetails>(200, "The group.")
                 .errors([ErrorCode::Conflict, ErrorCode::SatelliteNotFound]),

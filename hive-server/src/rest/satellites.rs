@@ -5,7 +5,8 @@ use hive_core::access::Permission;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{
-    MAX_PER_PAGE, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteSort, SatelliteUpdate,
+    AllowList, AllowListUpdate, MAX_PER_PAGE, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery,
+    SatelliteSort, SatelliteUpdate,
 };
 use serde_json::json;
 
@@ -50,6 +51,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("satellite_update", "Changes a satellite")
                 .permission(Permission::SatellitesTag, Reach::Satellite)
                 .path::<SatelliteId>("The satellite.")
+                .gives_name()
                 .body::<SatelliteUpdate>(json!({ "tags": ["production", "web"] }))
                 .answer::<Satellite>(200, "The satellite after the change.")
                 .errors([ErrorCode::NotFound, ErrorCode::Conflict]),
@@ -61,6 +63,27 @@ pub(super) fn routes() -> Routes<AppState> {
                 .permission(Permission::SatellitesDelete, Reach::Satellite)
                 .path::<SatelliteId>("The satellite.")
                 .answer_done("It is removed, and its open commands and sessions have ended."),
+        )
+        .get(
+            "/api/v1/satellites/{id}/addresses",
+            addresses,
+            Operation::new("satellite_allow_list_get", "Returns the networks from which a satellite may connect")
+                .permission(Permission::SatellitesManage, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .answer::<AllowList>(200, "The networks."),
+        )
+        .put(
+            "/api/v1/satellites/{id}/addresses",
+            set_addresses,
+            Operation::new("satellite_allow_list_set", "Sets the networks from which a satellite may connect")
+                .description(
+                    "The link of a satellite that is elsewhere ends at once. A list without the address of its link is refused \
+                     unless `force` is true.",
+                )
+                .permission(Permission::SatellitesManage, Reach::Satellite)
+                .path::<SatelliteId>("The satellite.")
+                .body::<AllowListUpdate>(json!({ "addresses": ["192.0.2.0/24"] }))
+                .answer::<AllowList>(200, "The networks after the change."),
         )
         .post(
             "/api/v1/satellites/{id}/disconnect",
@@ -118,4 +141,18 @@ pub(super) async fn remove(Authenticated(hive): Authenticated, Path(id): Path<Sa
 pub(super) async fn disconnect(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<()> {
     hive.satellites().mark_offline(id).await?;
     Ok(ok(()))
+}
+
+pub(super) async fn addresses(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<AllowList> {
+    let list = hive.satellites().allow_list(id).await?;
+    Ok(ok(list))
+}
+
+pub(super) async fn set_addresses(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<SatelliteId>,
+    Body(update): Body<AllowListUpdate>,
+) -> ApiResult<AllowList> {
+    let list = hive.satellites().allow_list_set(id, update).await?;
+    Ok(ok(list))
 }

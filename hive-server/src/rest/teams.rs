@@ -1,7 +1,8 @@
 //! Teams and their members.
 
 use hive_core::wire::api::{
-    Changed, PageRequest, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut, TeamMemberSort, TeamSort,
+    AllowList, AllowListUpdate, Changed, PageRequest, RevokedWork, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TeamMemberSort, TeamSort, TeamUpdate,
 };
 use hive_core::wire::{TeamId, UserId};
 
@@ -33,9 +34,37 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("team_create", "Creates a team")
                 .permission(Permission::TeamsManage, Reach::Platform)
                 .keeps_answer()
+                .gives_name()
                 .body::<TeamCreate>(json!({ "slug": "web" }))
                 .answer::<Team>(201, "The team.")
                 .errors([ErrorCode::Conflict]),
+        )
+        .put(
+            "/api/v1/teams/{id}",
+            update,
+            of("team_update", "Changes a team")
+                .description(
+                    "Members with the role `team_user` have what the team says of it at once. What they lose with it is revoked.",
+                )
+                .body::<TeamUpdate>(json!({ "team_user": "operator" }))
+                .answer_changed::<Team>("The team, and what was revoked with what its users could do before."),
+        )
+        .get(
+            "/api/v1/teams/{id}/addresses",
+            addresses,
+            of("team_allow_list_get", "Returns the networks from which the members of a team may use it")
+                .answer::<AllowList>(200, "The networks."),
+        )
+        .put(
+            "/api/v1/teams/{id}/addresses",
+            set_addresses,
+            of("team_allow_list_set", "Sets the networks from which the members of a team may use it")
+                .description(
+                    "Streams and sessions of members who are elsewhere end at once. Global admins are not limited. A list without \
+                     the address of the call is refused unless `force` is true.",
+                )
+                .body::<AllowListUpdate>(json!({ "addresses": ["192.0.2.0/24"] }))
+                .answer::<AllowList>(200, "The networks after the change."),
         )
         .get(
             "/api/v1/teams/{id}/members",
@@ -71,6 +100,29 @@ pub(super) async fn list(
 pub(super) async fn create(Authenticated(hive): Authenticated, Body(team): Body<TeamCreate>) -> CreatedResult<Team> {
     let team = hive.identity().team_create(team).await?;
     Ok(created(team))
+}
+
+pub(super) async fn update(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<TeamId>,
+    Body(update): Body<TeamUpdate>,
+) -> ApiResult<Changed<Team>> {
+    let team = hive.identity().team_update(id, update).await?;
+    Ok(ok(team))
+}
+
+pub(super) async fn addresses(Authenticated(hive): Authenticated, Path(id): Path<TeamId>) -> ApiResult<AllowList> {
+    let list = hive.identity().team_allow_list(id).await?;
+    Ok(ok(list))
+}
+
+pub(super) async fn set_addresses(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<TeamId>,
+    Body(update): Body<AllowListUpdate>,
+) -> ApiResult<AllowList> {
+    let list = hive.identity().team_allow_list_set(id, update).await?;
+    Ok(ok(list))
 }
 
 pub(super) async fn members(

@@ -32,6 +32,7 @@ pub(super) fn routes() -> Routes<AppState> {
             Operation::new("user_create", "Creates a user")
                 .permission(Permission::UsersManage, Reach::Platform)
                 .keeps_secret(Some("/data/user/id"))
+                .gives_name()
                 .body::<UserCreate>(json!({ "username": "anna", "role": "global_user" }))
                 .answer::<NewUser>(201, "The user, with a password that is shown once.")
                 .errors([ErrorCode::Conflict]),

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, Request, State};
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use hive_core::access::Permission;
 use hive_core::{ActingHive, Error, Hive};
+use hive_core::{ActingHive, Error, Hive, Principal};
 use utoipa::openapi::HttpMethod;
 
 use super::{Access, ErrorFormat, Operation};
 use crate::auth::{Authenticated, QueryToken, TrustedProxies};
 use crate::error::{HttpError, InputRefused};
 use crate::extract::query_pairs;
-use crate::limits::{Limiters, RateClass};
+use crate::limits::{Limiters, NameCaller, RateClass, RequestLimiter};
 
 /// Characters of an unknown name that the error repeats.
 const MAX_NAME: usize = 64;
@@ -34,6 +35,7 @@ pub(super) struct RouteGuard {
     query_names: Vec<&'static str>,
     takes_token: bool,
     rate: RateClass,
+    gives_name: bool,
     errors: ErrorFormat,
 }
 
@@ -45,8 +47,15 @@ impl RouteGuard {
             query_names: operation.query_names(),
             takes_token: operation.takes_token(),
             rate: operation.rate_class(method),
+            gives_name: operation.limits().gives_name,
             errors,
         }
+    }
+
+    /// Counts a call, or refuses a caller who is over a rate.
+    fn count(&self, requests: &RequestLimiter, principal: &Principal) -> Result<(), Error> {
+        requests.count_call(principal, self.rate)?;
+        if self.gives_name { requests.check_names(NameCaller::Caller(principal.credential)) } else { Ok(()) }
     }
 
     /// Refuses a query with a parameter that the operation does not have: a misspelt filter must not return everything.
@@ -136,7 +145,8 @@ where
         Err(error) => return guard.refuse(error),
     };
     // Before anything is read for the caller: a call that is refused must cost little.
-    if let Err(error) = <Arc<Limiters>>::from_ref(&state).requests.count_call(caller.0.principal(), guard.rate) {
+    let limiters = <Arc<Limiters>>::from_ref(&state);
+    if let Err(error) = guard.count(&limiters.requests, caller.0.principal()) {
         return guard.refuse(error);
     }
     let uri = parts.uri.clone();
@@ -147,6 +157,9 @@ where
         }
         Err(error) => guard.refuse(error),
     };
+    if guard.gives_name && response.status() == StatusCode::CONFLICT {
+        limiters.requests.count_taken_name(NameCaller::Caller(caller.0.principal().credential));
+    }
     if response.extensions().get::<InputRefused>().is_none() {
         return response;
     }

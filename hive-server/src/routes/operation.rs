@@ -34,6 +34,8 @@ pub(super) struct RequestLimits {
     pub(super) body_bytes: Option<usize>,
     /// The class of the rates.
     rate: Option<RateClass>,
+    /// Whether it gives a name to something, which may be in use.
+    pub(super) gives_name: bool,
 }
 
 /// One operation. It is for everybody unless it says who may call it.
@@ -181,6 +183,12 @@ impl Operation {
     /// Counts its calls as this class. Unless given, a call of a user is a read or an act by its method, and others have no rate.
     pub(crate) fn rate(mut self, class: RateClass) -> Self {
         self.limits.rate = Some(class);
+        self
+    }
+
+    /// It gives a name to something. Where that is in use, the answer is 409, and callers may find only so many.
+    pub(crate) fn gives_name(mut self) -> Self {
+        self.limits.gives_name = true;
         self
     }
 

@@ -27,13 +27,19 @@ pub(crate) async fn authenticate(
         handshakes.check_rate(named)?;
     }
     let permit = handshakes.admit(request_parts.peer.address)?;
-    let result = state.hive().authenticate_satellite(key, request_parts.verify_mode()).await;
+    let ip = request_parts.peer.ip();
+    let result = state.hive().authenticate_satellite(key, ip.as_deref(), request_parts.verify_mode()).await;
     match request_parts.record_satellite_auth_result(&permit, key, result) {
         Err(Error::AuthInvalid) => {
             let rejection = state.hive().satellite_key_rejection(key).await?;
             // Each compared hash costs as much as the check of another wrong key.
             request_parts.record_failures(FailureCost::Key, rejection.compared);
             Err(SatelliteApiError::Rejected(rejection.class))
+        }
+        Err(error @ Error::Forbidden(_)) => {
+            // No failure of the address: the key is the right one, and the agent tries again until the list allows it.
+            state.hive().note_refused_satellite_address(key, ip.as_deref());
+            Err(error.into())
         }
         result => {
             let identity = result?;

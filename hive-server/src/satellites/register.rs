@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use hive_core::Error;
 use hive_core::hive::{AuthFailureKind, RegistrationError, TokenProblem};
 use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
@@ -12,6 +13,7 @@ use super::{SatelliteApiError, check_hive_id};
 use crate::auth::{Peer, RequestParts};
 use crate::error::HttpError;
 use crate::extract::Body;
+use crate::limits::NameCaller;
 use crate::state::AppState;
 
 /// The port of a satellite whose public URL is not known.
@@ -26,6 +28,8 @@ pub(super) async fn register(
     check_hive_id(&state, &headers)?;
     let token = registration_token(&request_parts, &headers)?;
     let peer = request_parts.peer;
+    let requests = &state.limiters().requests;
+    requests.check_names(NameCaller::Address(peer.address))?;
     let permit = state.limiters().handshakes.admit(peer.address)?;
     let Body(request) = match request {
         Ok(request) => request,
@@ -42,6 +46,9 @@ pub(super) async fn register(
     // Other errors, such as a name in use, are no guesses at a token.
     if let Err(RegistrationError::Token(_)) = &result {
         permit.charge_failure();
+    }
+    if let Err(RegistrationError::Other(Error::Conflict(_))) = &result {
+        requests.count_taken_name(NameCaller::Address(peer.address));
     }
     let satellite = result?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);

@@ -6,10 +6,10 @@ use hive_core::commands::ExecOptions;
 use hive_core::jobs::JobOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{
-    ApiKeyCreate, ApiKeyRotate, AuditQuery, AuditTarget, ExecCommand, OutputEncoding, PageRequest, PasswordChange,
-    PlatformRole, PowerAction, PowerRequest, RegistrationTokenCreate, SatelliteFilter, SatelliteStatus,
-    SatelliteUpdate, SessionCreate, SessionFilter, Size, Target, TeamCreate, TeamMemberPut, TokenScope, UserCreate,
-    UserUpdate,
+    AllowListUpdate, ApiKeyCreate, ApiKeyRotate, AuditQuery, AuditTarget, ExecCommand, OutputEncoding, PageRequest,
+    PasswordChange, PlatformRole, PowerAction, PowerRequest, RegistrationTokenCreate, SatelliteFilter, SatelliteStatus,
+    SatelliteUpdate, SessionCreate, SessionFilter, Size, Target, TeamCreate, TeamMemberPut, TeamUpdate, TokenScope,
+    UserCreate, UserUpdate,
 };
 use hive_core::wire::credential::Secret;
 use hive_core::wire::session::AttachRequest;
@@ -103,6 +103,8 @@ async fn what_is_not_there() {
         satellites.mark_offline(satellite),
         satellites.update(satellite, SatelliteUpdate::default()),
         satellites.remove(satellite),
+        satellites.allow_list(satellite),
+        satellites.allow_list_set(satellite, AllowListUpdate::default()),
         sessions.create(SessionCreate::on(satellite)),
         sessions.list(SessionFilter { satellite_id: Some(satellite), ended: true }),
     );
@@ -131,6 +133,9 @@ async fn what_is_not_there() {
         identity.team_member_put(team, TeamMemberPut { username: "admin".into(), role: Role::Viewer }),
         identity.team_member_remove(team, user),
         identity.api_key_list_of(user),
+        identity.team_update(team, TeamUpdate::default()),
+        identity.team_allow_list(team),
+        identity.team_allow_list_set(team, AllowListUpdate::default()),
         identity.api_key_rotate(of::<ApiKeyId>("key"), ApiKeyRotate::default()),
         identity.api_key_revoke(of::<ApiKeyId>("key")),
         identity.registration_token_revoke(of::<RegistrationTokenId>("reg")),

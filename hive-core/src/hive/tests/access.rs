@@ -33,9 +33,12 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let second = hive.register_satellite(&made_for, request(NAME), None, None).await.unwrap();
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
-    assert!(matches!(hive.authenticate_satellite(&first.api_key, VerifyMode::Full).await, Err(Error::AuthInvalid)));
+    assert!(matches!(
+        hive.authenticate_satellite(&first.api_key, None, VerifyMode::Full).await,
+        Err(Error::AuthInvalid)
+    ));
     assert_eq!(satellite.try_next().await.unwrap_err().code, Some(close::AUTH_FAILED));
-    hive.authenticate_satellite(&second.api_key, VerifyMode::Full).await.unwrap();
+    hive.authenticate_satellite(&second.api_key, None, VerifyMode::Full).await.unwrap();
 }
 
 #[tokio::test]
@@ -51,13 +54,13 @@ async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dea
     let FromHive::Control(ToAgent::RotateKey { api_key }) = satellite.next().await else { panic!() };
     satellite.try_next().await.expect_err("the link of the old key is closed");
     assert!(matches!(
-        hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await,
+        hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await,
         Err(Error::AuthInvalid)
     ));
-    assert_eq!(hive.authenticate_satellite(&api_key.0, VerifyMode::Full).await.unwrap().id, registered.id);
+    assert_eq!(hive.authenticate_satellite(&api_key.0, None, VerifyMode::Full).await.unwrap().id, registered.id);
     assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
     system.satellites().update(registered.id, assign(Some(team.id))).await.unwrap();
-    hive.authenticate_satellite(&api_key.0, VerifyMode::Full).await.expect("the same team changes nothing");
+    hive.authenticate_satellite(&api_key.0, None, VerifyMode::Full).await.expect("the same team changes nothing");
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
         // Made before the race: only its use races with the handshake.
         let made_for = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
         let spare = token(&system, made_for).await;
-        let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
+        let identity = hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await.unwrap();
         let attach = attach(&hive, identity, handshake(registered.id, "journal-1"));
         let kill = async {
             match death {

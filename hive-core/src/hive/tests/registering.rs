@@ -58,7 +58,7 @@ async fn a_token_does_not_take_the_place_of_a_satellite_that_is_there() {
 async fn a_heartbeat_is_a_sign_of_life() {
     let (hive, clock) = clocked_hive().await;
     let registered = register(&hive, NAME).await;
-    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
+    let identity = hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await.unwrap();
     hive.satellite_heartbeat(&identity, registered.id, HeartbeatRequest::default()).await.unwrap();
     let plain = with_token(&hive, global()).await;
     assert!(is_conflict(&hive.register_satellite(&plain, request(NAME), None, None).await));
@@ -85,8 +85,8 @@ async fn a_token_made_for_a_satellite_takes_its_place_at_once() {
         }
     };
     assert_eq!(closed.code, Some(close::AUTH_FAILED));
-    assert!(hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.is_err());
-    hive.authenticate_satellite(&other.api_key, VerifyMode::Full).await.unwrap();
+    assert!(hive.authenticate_satellite(&registered.api_key, None, VerifyMode::Full).await.is_err());
+    hive.authenticate_satellite(&other.api_key, None, VerifyMode::Full).await.unwrap();
     assert_eq!(records(&hive, "satellite.key_replace").await, 1);
     loop {
         if let Some(SatelliteEvent::KeyReplaced { id, name, .. }) = events.next().await.unwrap().event() {
@@ -152,7 +152,7 @@ async fn a_registration_whose_answer_was_lost_is_answered_again() {
     clock.advance(Duration::from_mins(9));
     let again = hive.register_satellite(&plain, attempt("0123456789abcdef"), None, None).await.unwrap();
     assert!(again.id == first.id && again.api_key != first.api_key);
-    assert!(hive.authenticate_satellite(&first.api_key, VerifyMode::Full).await.is_err());
+    assert!(hive.authenticate_satellite(&first.api_key, None, VerifyMode::Full).await.is_err());
     let satellite = connect(&hive, &again, "journal-1").await;
     used(hive.register_satellite(&plain, attempt("0123456789abcdef"), None, None).await);
     drop(satellite);

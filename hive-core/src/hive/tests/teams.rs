@@ -70,7 +70,8 @@ impl Teams {
 /// The satellite with the key of now.
 async fn connect_again(hive: &Hive, id: SatelliteId) -> Satellite {
     let key_generation = hive.services().store.satellite_key(id).await.unwrap().unwrap().generation;
-    let link = attach(hive, SatelliteIdentity { id, key_generation }, handshake(id, "journal-1")).await.unwrap();
+    let link =
+        attach(hive, SatelliteIdentity { id, key_generation, ip: None }, handshake(id, "journal-1")).await.unwrap();
     let mut satellite = Satellite::new(id, "").on(link);
     assert!(matches!(satellite.next_control().await, ToAgent::HandshakeAck(_)));
     satellite

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use hive_wire::ErrorCode;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyRotate, CommandStatus, ExecCommand, NewApiKey, OutputEncoding, PageRequest, PlatformRole,
-    RegistrationTokenCreate, SatelliteFilter, SatelliteUpdate, TeamCreate, TeamMemberPut, UserCreate, UserUpdate,
+    ApiKeyCreate, ApiKeyRotate, AuditQuery, CommandStatus, ExecCommand, NewApiKey, OutputEncoding, PageRequest,
+    PlatformRole, RegistrationTokenCreate, SatelliteFilter, SatelliteUpdate, TeamCreate, TeamMemberPut, UserCreate,
+    UserUpdate,
 };
 
 use crate::access::{Permission, Role};
@@ -325,6 +326,17 @@ async fn a_viewer_sees_how_a_command_ended_and_not_what_it_was() {
     assert!(listed.items.iter().all(|command| command.redacted && command.summary.is_empty()));
     let output = reads.commands().output(queued, hive_wire::agent::Channel::Stdout, 0).await;
     check_refused(output, ErrorCode::Forbidden);
+    let auditor = viewer(&[Permission::AuditRead]);
+    let action = AuditQuery { action: Some("satellite.exec".into()), ..AuditQuery::default() };
+    let records = auditor.audit().query(action.clone(), PageRequest::default()).await.unwrap().items;
+    let record = auditor.audit().get(records[0].id).await.unwrap().unwrap();
+    let details = serde_json::json!({ "command_id": queued, "timeout_seconds": record.details["timeout_seconds"], "redacted": true });
+    assert_eq!((records.len(), &record.details, &records[0].details), (1, &details, &details));
+    check_refused(auditor.audit().export().await.map(drop), ErrorCode::Forbidden);
+    let reader = viewer(&[Permission::AuditRead, Permission::CommandsRead]);
+    let records = reader.audit().query(action, PageRequest::default()).await.unwrap().items;
+    assert_eq!(records[0].details["command"], "cat /etc/shadow");
+    assert!(reader.audit().export().await.is_ok());
     let all = viewer(&[Permission::SatellitesRead, Permission::CommandsRead]);
     let seen = all.commands().get(queued, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!((seen.summary.as_str(), seen.redacted), ("cat /etc/shadow", false));

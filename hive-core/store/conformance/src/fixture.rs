@@ -92,7 +92,8 @@ impl Fixture {
     }
 
     pub(crate) async fn team(&self) -> TeamId {
-        let team = Team { id: TeamId::new(self.seed()), slug: self.unique(), created_at: self.now() };
+        let team =
+            Team { id: TeamId::new(self.seed()), slug: self.unique(), created_at: self.now(), team_user: Role::Viewer };
         self.store.team_create(team.clone(), self.draft()).await.unwrap();
         team.id
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hive_store::access::{Permission, Role, VisibleTeams};
 use hive_store::{
-    ApiKeyRow, KeyRotation, Losses, PreviousKey, RowRange, StoreError, StoreResult, UserPatch, UserUpdateOutcome,
+    ApiKeyRow, KeyRotation, Losses, PreviousKey, RowRange, StoreError, StoreResult, TeamPatch, UserPatch,
+    UserUpdateOutcome,
 };
 use hive_wire::TeamId;
 use hive_wire::api::{PlatformRole, Team, TeamMember, User};
@@ -141,7 +142,8 @@ pub(crate) async fn a_password_is_changed_once_from_its_current_hash(on: &Fixtur
 pub(crate) async fn a_slug_is_taken_once(on: &Fixture) {
     let slug = on.unique();
     let create = async |_| {
-        let team = Team { id: TeamId::new(on.seed()), slug: slug.clone(), created_at: on.now() };
+        let team =
+            Team { id: TeamId::new(on.seed()), slug: slug.clone(), created_at: on.now(), team_user: Role::Viewer };
         on.store.team_create(team, on.draft()).await
     };
     assert_eq!(won(join_all((0..CALLERS).map(create)).await, "slug"), 1);
@@ -166,6 +168,30 @@ pub(crate) async fn a_member_has_the_last_role(on: &Fixture) {
     assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.needed(), on.draft()).await.is_err());
 }
 
+pub(crate) async fn a_member_may_follow_what_the_team_says(on: &Fixture) {
+    let (user, fixed, team) = (on.user().await.id, on.user().await.id, on.team().await);
+    on.store.team_member_put(team, user, Role::of_team_user(), on.needed(), on.draft()).await.unwrap();
+    on.store.team_member_put(team, fixed, Role::Operator, on.needed(), on.draft()).await.unwrap();
+    let key = on.api_key(user);
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    for role in [Role::Viewer, Role::Operator, Role::Viewer] {
+        let patch = TeamPatch { team_user: Some(role.clone()) };
+        let (changed, lost) =
+            on.store.team_update(team, patch, on.needed(), on.draft()).await.unwrap().expect("it exists");
+        assert_eq!((changed.id, &changed.team_user), (team, &role));
+        assert_eq!(lost.iter().map(|lost| lost.user).collect::<Vec<_>>(), [user], "the one who follows it");
+        assert_eq!(on.store.team_get(team).await.unwrap(), Some(changed));
+        assert_eq!(on.store.team_memberships(user).await.unwrap(), [(team, role.clone())]);
+        assert_eq!(on.store.team_memberships(fixed).await.unwrap(), [(team, Role::Operator)]);
+        assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().teams, [(team, role.clone())]);
+        let members = on.store.team_member_list(team, RowRange::ALL).await.unwrap().0;
+        let follower = members.into_iter().find(|member| member.user_id == user).unwrap();
+        assert_eq!((follower.role, follower.follows_team), (role, true));
+    }
+    let unknown = on.store.team_update(TeamId::new(on.seed()), TeamPatch::default(), on.needed(), on.draft()).await;
+    assert_eq!(unknown.unwrap(), None);
+}
+
 pub(crate) async fn members_are_listed_by_name_and_removed_once(on: &Fixture) {
     let (team, actor) = (on.team().await, on.unique());
     assert_eq!(on.store.team_member_list(team, RowRange::ALL).await.unwrap().0, []);
@@ -173,7 +199,7 @@ pub(crate) async fn members_are_listed_by_name_and_removed_once(on: &Fixture) {
     for role in [Role::Admin, Role::Viewer, Role::Operator] {
         let user = on.user().await;
         on.store.team_member_put(team, user.id, role.clone(), on.needed(), on.draft()).await.unwrap();
-        expected.push(TeamMember { user_id: user.id, username: user.username, role });
+        expected.push(TeamMember { user_id: user.id, username: user.username, role, follows_team: false });
     }
     expected.sort_by(|a, b| a.username.cmp(&b.username));
     assert_eq!(on.store.team_member_list(team, RowRange::ALL).await.unwrap().0, expected);

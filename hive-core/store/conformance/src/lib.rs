@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
+mod allow_lists;
 mod answers;
 mod audit;
 mod commands;
@@ -160,6 +161,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::a_password_is_changed_once_from_its_current_hash,
         identity::a_slug_is_taken_once,
         identity::a_member_has_the_last_role,
+        identity::a_member_may_follow_what_the_team_says,
         identity::members_are_listed_by_name_and_removed_once,
         identity::an_api_key_reads_back_as_it_was_stored,
         identity::an_api_key_is_read_with_its_owner_and_their_teams,
@@ -168,6 +170,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::the_secret_before_goes_on_for_the_overlap,
         identity::the_last_use_of_a_key_never_goes_back,
         losses::a_lower_role_ends_what_needs_a_higher_one,
+        losses::what_a_team_takes_from_its_users_ends_what_needed_it,
         losses::a_demoted_admin_keeps_what_the_teams_allow,
         losses::who_is_disabled_loses_queued_work_and_tokens_and_keeps_keys,
         losses::what_was_made_with_a_key_dies_with_it,
@@ -182,6 +185,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
     );
     check_groups(fixture).await;
     check_answers(fixture).await;
+    check_allow_lists(fixture).await;
     check_retention(fixture).await;
 }
 
@@ -211,6 +215,15 @@ async fn check_answers(fixture: &Fixture) {
         answers::a_lease_is_renewed_while_a_call_runs,
         answers::an_expired_key_is_free_before_its_answer_is_deleted,
         answers::keys_of_answers_and_commands_are_one_namespace,
+    );
+}
+
+/// Checks allow lists.
+async fn check_allow_lists(fixture: &Fixture) {
+    run!(
+        fixture,
+        allow_lists::an_allow_list_is_replaced_and_lifted,
+        allow_lists::a_removed_satellite_has_no_allow_list,
     );
 }
 

@@ -2,6 +2,7 @@
 
 use hive_store::access::Role;
 use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, RowRange, SatelliteRow, UserPatch, UserUpdateOutcome};
+use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, SatelliteRow, TeamPatch, UserPatch, UserUpdateOutcome};
 use hive_wire::api::{Actor, CommandStatus, CommandType, PlatformRole, TokenScope};
 use hive_wire::{ApiKeyId, CommandId, RegistrationTokenId, TeamId, UserId};
 
@@ -98,6 +99,21 @@ pub(crate) async fn a_lower_role_ends_what_needs_a_higher_one(on: &Fixture) {
     assert_eq!(removed.as_ref().map(counts), Some((2, 1, 0)));
     expect(on, &there, [false, false, false]).await;
     expect(on, &strangers, [true, true, true]).await;
+}
+
+pub(crate) async fn what_a_team_takes_from_its_users_ends_what_needed_it(on: &Fixture) {
+    let (satellite, user) = (on.satellite().await, on.user().await.id);
+    let team = satellite.team_id.unwrap();
+    let means = async |role| {
+        let patch = TeamPatch { team_user: Some(role) };
+        on.store.team_update(team, patch, on.needed(), on.draft()).await.unwrap().unwrap().1
+    };
+    put(on, team, user, Role::of_team_user()).await;
+    means(Role::Operator).await;
+    let work = work_of(on, &user.to_string(), &satellite).await;
+    let lost = means(Role::Viewer).await;
+    assert_eq!(lost.iter().map(|lost| counts(&lost.losses)).collect::<Vec<_>>(), [(2, 1, 0)]);
+    expect(on, &work, [false, false, false]).await;
 }
 
 pub(crate) async fn a_demoted_admin_keeps_what_the_teams_allow(on: &Fixture) {

@@ -52,6 +52,8 @@ actions! {
     SatelliteActivate = "satellite.activate" on ["satellite"];
     /// The name, the tags, the status, the region or the team of a satellite was changed, or its new name is taken.
     SatelliteUpdate = "satellite.update" on ["satellite"];
+    /// The networks from which a satellite may connect were set.
+    SatelliteAddressesSet = "satellite.addresses_set" on ["satellite"];
     /// The link of a satellite was ended.
     SatelliteDisconnect = "satellite.disconnect" on ["satellite"];
     /// A satellite was removed.
@@ -99,6 +101,10 @@ actions! {
     UserPasswordChange = "user.password_change" on ["user"];
     /// A team was created.
     TeamCreate = "team.create" on ["team"];
+    /// What the members of a team with the role `team_user` may do was changed.
+    TeamUpdate = "team.update" on ["team"];
+    /// The networks from which the members of a team may use it were set.
+    TeamAddressesSet = "team.addresses_set" on ["team"];
     /// A user became a member of a team, or got another role in it.
     TeamMemberPut = "team.member_put" on ["team"];
     /// A user was removed from a team.

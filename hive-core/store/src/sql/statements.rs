@@ -15,6 +15,7 @@ macro_rules! counted {
     };
 }
 
+mod allow_lists;
 mod answers;
 mod audit;
 mod commands;
@@ -31,6 +32,7 @@ mod satellites;
 mod sessions;
 mod telemetry;
 
+pub(super) use allow_lists::*;
 pub(super) use answers::*;
 pub(super) use audit::*;
 pub(super) use commands::*;

@@ -1,7 +1,6 @@
 //! Users, teams and registration tokens.
 
-use serde::de::IntoDeserializer as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::credential::Secret;
 use crate::open::{known, known_opt};
@@ -31,6 +30,16 @@ open_enum! {
 }
 
 impl Role {
+    /// The role of a member that follows what its team says of `team_user`. It is no role by itself, and grants nothing: a store
+    /// returns the role that the team gives in its place.
+    pub fn of_team_user() -> Self {
+        Self::from("team_user")
+    }
+
+    pub(super) fn least() -> Self {
+        Self::Viewer
+    }
+
     /// Returns whether the role includes the rights of `least`. An unknown role includes no rights, and no role
     /// includes an unknown one.
     pub fn is_at_least(&self, least: &Self) -> bool {
@@ -166,124 +175,6 @@ pub struct LoginResponse {
     pub user: User,
 }
 
-/// A team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Team {
-    /// Its id.
-    pub id: TeamId,
-    /// Its short name, unique.
-    pub slug: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// The request to create a team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct TeamCreate {
-    /// Its short name: 1 to 32 characters of `[a-z0-9-]`.
-    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,32}$"))]
-    pub slug: String,
-}
-
-open_enum! {
-    /// A role in a team as roles of the platform are named.
-    pub enum TeamRole {
-        /// [`Role::Admin`] in the team.
-        TeamAdmin = "team_admin",
-        /// [`Role::Operator`] or [`Role::Viewer`] in the team.
-        TeamUser = "team_user",
-    }
-}
-
-impl From<&Role> for TeamRole {
-    fn from(role: &Role) -> Self {
-        match role {
-            Role::Admin => Self::TeamAdmin,
-            Role::Operator | Role::Viewer => Self::TeamUser,
-            Role::Unknown(word) => Self::Unknown(word.clone()),
-        }
-    }
-}
-
-/// A member of a team. Its JSON has the role under both names: `role` and `team_role`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "TeamMemberJson")]
-pub struct TeamMember {
-    /// The user.
-    pub user_id: UserId,
-    /// Their login name.
-    pub username: String,
-    /// Their role in the team.
-    pub role: Role,
-}
-
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-struct TeamMemberJson {
-    /// The user.
-    user_id: UserId,
-    /// Their login name.
-    username: String,
-    /// Their role in the team.
-    role: Role,
-    /// The role as roles of the platform are named.
-    team_role: TeamRole,
-}
-
-#[cfg(feature = "openapi")]
-impl utoipa::PartialSchema for TeamMember {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        TeamMemberJson::schema()
-    }
-}
-
-#[cfg(feature = "openapi")]
-impl utoipa::ToSchema for TeamMember {
-    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        TeamMemberJson::schemas(schemas);
-    }
-}
-
-impl From<TeamMember> for TeamMemberJson {
-    fn from(member: TeamMember) -> Self {
-        let TeamMember { user_id, username, role } = member;
-        Self { user_id, username, team_role: TeamRole::from(&role), role }
-    }
-}
-
-/// The request to add a user to a team, or to change the role of a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct TeamMemberPut {
-    /// Their login name: the admin of a team may not list all users and their ids.
-    pub username: String,
-    /// Their role. `team_admin` is read as `admin`, and `team_user` as `viewer`.
-    #[cfg_attr(feature = "openapi", schema(schema_with = role_schema))]
-    #[serde(deserialize_with = "role_in_team")]
-    pub role: Role,
-}
-
-/// The schema of a role in a team, by either of its names.
-#[cfg(feature = "openapi")]
-fn role_schema() -> utoipa::openapi::schema::Object {
-    use crate::open::OpenEnum as _;
-
-    crate::schema::text().enum_values(Some(Role::WORDS.iter().chain(TeamRole::WORDS).copied())).build()
-}
-
-fn role_in_team<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    match TeamRole::from(word.as_str()) {
-        TeamRole::TeamAdmin => Ok(Role::Admin),
-        TeamRole::TeamUser => Ok(Role::Viewer),
-        TeamRole::Unknown(_) => known(word.into_deserializer()),
-    }
-}
-
 /// What was revoked together with a right or a credential.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -297,6 +188,16 @@ pub struct RevokedWork {
     pub registration_tokens: u64,
     /// API keys.
     pub api_keys: u64,
+}
+
+impl std::ops::AddAssign for RevokedWork {
+    fn add_assign(&mut self, more: Self) {
+        let Self { commands, job_targets, registration_tokens, api_keys } = more;
+        self.commands += commands;
+        self.job_targets += job_targets;
+        self.registration_tokens += registration_tokens;
+        self.api_keys += api_keys;
+    }
 }
 
 /// What a change has left, and what was revoked with it. It derefs to the value.

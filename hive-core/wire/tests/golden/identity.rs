@@ -34,10 +34,15 @@ fn identities_over_rest() {
     golden.check("login_response", &logged_in);
     let me = api::Me { user, api_key_id: Some(ApiKeyId::new(SEED)) };
     golden.check("me", &me);
-    let team = api::Team { id: TeamId::new(SEED), slug: "ops".into(), created_at: now() };
+    let team = api::Team { id: TeamId::new(SEED), slug: "ops".into(), created_at: now(), team_user: api::Role::Viewer };
     golden.check("team", &team);
     golden.check("team_create", &api::TeamCreate { slug: "ops".into() });
-    let member = api::TeamMember { user_id: UserId::new(SEED), username: "olga".into(), role: api::Role::Operator };
+    let member = api::TeamMember {
+        user_id: UserId::new(SEED),
+        username: "olga".into(),
+        role: api::Role::Operator,
+        follows_team: false,
+    };
     golden.check("team_member", &member);
     golden.check("team_member_put", &api::TeamMemberPut { username: "olga".into(), role: api::Role::Viewer });
     let key_create =

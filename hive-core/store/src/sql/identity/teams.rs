@@ -10,12 +10,14 @@ use super::{Filter, Row, SqlStore, Statement, statements};
 use crate::access::{Role, VisibleTeams};
 use crate::audit::AuditDraft;
 use crate::sql::writer::Transaction;
+use crate::{Losses, MemberLosses, NeededRoles, RemainingRights, StoreResult, TeamPatch, TeamStore};
 use crate::{Losses, NeededRoles, RemainingRights, RowRange, StoreResult, TeamStore};
 
 #[async_trait]
 impl TeamStore for SqlStore {
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()> {
         let statement = Statement::new(statements::TEAM_INSERT).text(team.id).bind(team.slug).time(team.created_at);
+        let statement = statement.string_enum(team.team_user);
         self.add(statement, "slug", audit).await
     }
 
@@ -28,6 +30,35 @@ impl TeamStore for SqlStore {
         let mut filter = Filter::default();
         filter.of_visible_teams("t.id", visible);
         self.fetch_part(&filter, statements::TEAM_LIST, statements::TEAM_ROWS_COUNTED, range, read_team).await
+    }
+
+    async fn team_update(
+        &self,
+        id: TeamId,
+        patch: TeamPatch,
+        needed: NeededRoles,
+        mut audit: AuditDraft,
+    ) -> StoreResult<Option<(Team, Vec<MemberLosses>)>> {
+        let statement = Statement::new(statements::TEAM_UPDATE).text(id).string_enum_opt(patch.team_user);
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
+                let team = read_team(&row)?;
+                let (mut lost, mut total) = (Vec::new(), Losses::default());
+                for row in transaction.fetch_all(Statement::new(statements::TEAM_USERS).text(id)).await? {
+                    let user = read_user(&row)?;
+                    let rights = remaining_rights(transaction, &user).await?;
+                    let losses = revoke_lost(transaction, user.id, &rights, &needed, audit.timestamp).await?;
+                    total.commands.extend(losses.commands.iter().cloned());
+                    total.registration_tokens += losses.registration_tokens;
+                    lost.push(MemberLosses { user: user.id, losses });
+                }
+                add_losses(&mut audit, &total);
+                transaction.audit(audit);
+                Ok(Some((team, lost)))
+            })
+        })
+        .await
     }
 
     async fn team_member_put(
@@ -109,9 +140,19 @@ pub(super) async fn remaining_rights(transaction: &mut Transaction, user: &User)
 }
 
 fn read_member(row: &Row) -> StoreResult<TeamMember> {
-    Ok(TeamMember { user_id: row.parse("user_id")?, username: row.text("username")?, role: row.string_enum("role")? })
+    Ok(TeamMember {
+        user_id: row.parse("user_id")?,
+        username: row.text("username")?,
+        role: row.string_enum("role")?,
+        follows_team: row.int("follows_team")? != 0,
+    })
 }
 
 fn read_team(row: &Row) -> StoreResult<Team> {
-    Ok(Team { id: row.parse("id")?, slug: row.text("slug")?, created_at: row.time("created_at")? })
+    Ok(Team {
+        id: row.parse("id")?,
+        slug: row.text("slug")?,
+        created_at: row.time("created_at")?,
+        team_user: row.string_enum("team_user")?,
+    })
 }

@@ -13,6 +13,13 @@ macro_rules! api_key_columns {
     };
 }
 
+// A member may have the role that the team gives to all of its users.
+macro_rules! role_in_team {
+    () => {
+        "CASE WHEN m.role = 'team_user' THEN t.team_user ELSE m.role END"
+    };
+}
+
 pub(in crate::sql) const USER_INSERT: &str =
     "INSERT INTO users (id, username, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
 pub(in crate::sql) const USER_GET: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
@@ -30,28 +37,44 @@ pub(in crate::sql) const USER_UPDATE: &str = concat!(
 // The comparison with the old hash ($3) makes one of several callers succeed. An admin sets a password without it.
 pub(in crate::sql) const USER_PASSWORD_SET: &str = "UPDATE users SET password_hash = $2, login_generation = login_generation + 1 \
      WHERE id = $1 AND ($3 IS NULL OR password_hash = $3)";
-pub(in crate::sql) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
-pub(in crate::sql) const TEAM_GET: &str = "SELECT id, slug, created_at FROM teams WHERE id = $1";
-pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams t";
+pub(in crate::sql) const TEAM_INSERT: &str =
+    "INSERT INTO teams (id, slug, created_at, team_user) VALUES ($1, $2, $3, $4)";
+pub(in crate::sql) const TEAM_GET: &str = "SELECT id, slug, created_at, team_user FROM teams WHERE id = $1";
+pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at, team_user FROM teams t";
 pub(in crate::sql) const TEAM_ROWS_COUNTED: &str = counted!("teams t");
+pub(in crate::sql) const TEAM_UPDATE: &str =
+    "UPDATE teams SET team_user = COALESCE($2, team_user) WHERE id = $1 RETURNING id, slug, created_at, team_user";
+pub(in crate::sql) const TEAM_USERS: &str = "SELECT u.id, u.username, u.role, u.password_hash, u.login_generation, u.created_at, \
+     u.disabled_at FROM team_members m JOIN users u ON u.id = m.user_id WHERE m.team_id = $1 AND m.role = 'team_user'";
 pub(in crate::sql) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
 pub(in crate::sql) const TEAM_MEMBER_REMOVE: &str = "DELETE FROM team_members WHERE team_id = $1 AND user_id = $2";
-pub(in crate::sql) const TEAM_MEMBER_LIST: &str = "SELECT m.user_id, u.username, m.role FROM team_members m \
-     JOIN users u ON u.id = m.user_id";
+pub(in crate::sql) const TEAM_MEMBER_LIST: &str = concat!(
+    "SELECT m.user_id, u.username, ",
+    role_in_team!(),
+    " AS role, CAST(CASE WHEN m.role = 'team_user' THEN 1 ELSE 0 END AS BIGINT) AS follows_team FROM team_members m \
+     JOIN teams t ON t.id = m.team_id JOIN users u ON u.id = m.user_id"
+);
 pub(in crate::sql) const TEAM_MEMBER_ROWS_COUNTED: &str = counted!("team_members m");
-pub(in crate::sql) const TEAM_MEMBERSHIPS: &str =
-    "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
+pub(in crate::sql) const TEAM_MEMBERSHIPS: &str = concat!(
+    "SELECT m.team_id, ",
+    role_in_team!(),
+    " AS role FROM team_members m JOIN teams t ON t.id = m.team_id WHERE m.user_id = $1 ORDER BY m.team_id"
+);
 pub(in crate::sql) const API_KEY_INSERT: &str = concat!(
     "INSERT INTO api_keys (",
     api_key_columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 );
 /// One row for each team of the owner, or one without a team.
-pub(in crate::sql) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
+pub(in crate::sql) const API_KEY_OWNER: &str = concat!(
+    "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
      k.revoked_at, k.parent, k.selector, k.addresses, k.rate_per_minute, k.last_used_at, k.previous_hash, k.previous_until, \
-     u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
-     FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
+     u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, ",
+    role_in_team!(),
+    " AS team_role FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id \
+     LEFT JOIN teams t ON t.id = m.team_id WHERE k.id = $1"
+);
 pub(in crate::sql) const API_KEY_LIST: &str = concat!("SELECT ", api_key_columns!(), " FROM api_keys k");
 pub(in crate::sql) const API_KEY_ROWS_COUNTED: &str = counted!("api_keys k");
 pub(in crate::sql) const API_KEY_ROTATE: &str = concat!(
