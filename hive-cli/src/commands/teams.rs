@@ -1,7 +1,7 @@
 //! `hive teams`: teams and their members.
 
-use hive_core::Error;
 use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut, TeamUpdate};
+use hive_core::{Error, HiveApi};
 use serde_json::json;
 
 use super::{addresses, wire_name};
@@ -10,7 +10,6 @@ use crate::error::{CliError, Result};
 use crate::lookup;
 use crate::output::Printer;
 use crate::table::TextTable;
-use hive_core::HiveApi;
 use hive_core::lists::collect;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TeamsCommand) -> Result<()> {

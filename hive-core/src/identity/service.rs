@@ -19,7 +19,6 @@ use super::key_uses::KeyUses;
 use super::losses::IdentityObserver;
 use super::users::no_user;
 use super::verifier::CredentialVerifier;
-use crate::access::{Credential, Permission, Principal, ResourceScope};
 use crate::access::{Credential, Permission, Principal, ResourceScope, visible_scope};
 use crate::allow_lists::AllowLists;
 use crate::authorization::authorize_action;
@@ -31,8 +30,6 @@ use crate::keys::Keys;
 use crate::lists::listing::Listing;
 use crate::observers::Observers;
 use crate::store::{AllowListSubject, AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
-use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
-use crate::validate::row_range;
 use crate::{Error, Result};
 
 /// The users, teams and credentials of a hive.

@@ -13,8 +13,7 @@ use crate::allow_lists::checked;
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize;
-use crate::store::RowRange;
-use crate::store::{AllowListSubject, MemberLosses, TeamPatch};
+use crate::store::{AllowListSubject, MemberLosses, RowRange, TeamPatch};
 use crate::validate::check_known;
 use crate::{Error, Result};
 

@@ -39,9 +39,8 @@ pub use group::{
     TagCount, TagFilter,
 };
 pub use identity::{
-    ApiKeyCreate, ApiKeyInfo, ApiKeyRotate, Changed, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword,
-    NewRegistrationToken, NewUser, PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo,
-    RevokedWork, Role, Team, TeamCreate, TeamMember, TeamMemberPut, TeamRole, TokenScope, User, UserCreate, UserUpdate,
+    Changed, LoginRequest, LoginResponse, Me, NewPassword, NewRegistrationToken, NewUser, PasswordChange, PlatformRole,
+    RegistrationTokenCreate, RegistrationTokenInfo, RevokedWork, Role, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use list::{InvalidSort, MAX_PER_PAGE, Page, PageRequest, Pagination, Sort, SortColumn};

@@ -8,7 +8,6 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use hive_core::access::Permission;
-use hive_core::{ActingHive, Error, Hive};
 use hive_core::{ActingHive, Error, Hive, Principal};
 use utoipa::openapi::HttpMethod;
 

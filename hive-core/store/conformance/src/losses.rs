@@ -1,8 +1,9 @@
 //! What is revoked together with a right.
 
 use hive_store::access::Role;
-use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, RowRange, SatelliteRow, UserPatch, UserUpdateOutcome};
-use hive_store::{ApiKeyRow, Losses, NewRegistrationTokenRow, SatelliteRow, TeamPatch, UserPatch, UserUpdateOutcome};
+use hive_store::{
+    ApiKeyRow, Losses, NewRegistrationTokenRow, RowRange, SatelliteRow, TeamPatch, UserPatch, UserUpdateOutcome,
+};
 use hive_wire::api::{Actor, CommandStatus, CommandType, PlatformRole, TokenScope};
 use hive_wire::{ApiKeyId, CommandId, RegistrationTokenId, TeamId, UserId};
 

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Secret;
 use crate::open::{known, known_opt};
-use crate::open_enum;
-use crate::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, Timestamp, UserId};
+use crate::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, Timestamp, UserId, open_enum};
 
 open_enum! {
     /// The role of a user on the whole platform.

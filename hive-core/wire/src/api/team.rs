@@ -5,8 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Role;
 use crate::open::{known, known_opt};
-use crate::open_enum;
-use crate::{TeamId, Timestamp, UserId};
+use crate::{TeamId, Timestamp, UserId, open_enum};
 
 /// A team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,7 @@ use super::{Filter, Row, SqlStore, Statement, statements};
 use crate::access::{Role, VisibleTeams};
 use crate::audit::AuditDraft;
 use crate::sql::writer::Transaction;
-use crate::{Losses, MemberLosses, NeededRoles, RemainingRights, StoreResult, TeamPatch, TeamStore};
-use crate::{Losses, NeededRoles, RemainingRights, RowRange, StoreResult, TeamStore};
+use crate::{Losses, MemberLosses, NeededRoles, RemainingRights, RowRange, StoreResult, TeamPatch, TeamStore};
 
 #[async_trait]
 impl TeamStore for SqlStore {
