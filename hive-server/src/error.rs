@@ -49,13 +49,20 @@ pub(crate) struct ErrorResponseParts {
     pub(crate) status: StatusCode,
     pub(crate) retry_after_seconds: Option<u64>,
     pub(crate) error: ApiError,
+    /// Whether it is the idempotency key of the call that is in use, and not what the call is about.
+    is_about_key: bool,
 }
 
 impl HttpError {
     /// Maps the error to its response, and logs the causes that the response leaves out.
     pub(crate) fn into_parts(self) -> ErrorResponseParts {
         let error = self.to_wire();
-        ErrorResponseParts { status: self.status(&error), retry_after_seconds: self.retry_after_seconds(), error }
+        ErrorResponseParts {
+            status: self.status(&error),
+            retry_after_seconds: self.retry_after_seconds(),
+            error,
+            is_about_key: matches!(self, Self::Hive(Error::KeyConflict(_))),
+        }
     }
 
     fn to_wire(&self) -> ApiError {
@@ -128,12 +135,19 @@ fn request_id() -> String {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InputRefused;
 
+/// Marks a response about the idempotency key of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyRefused;
+
 impl ErrorResponseParts {
     /// Builds the response with this body.
     pub(crate) fn with_body(&self, body: impl IntoResponse) -> Response {
         let mut response = (self.status, body).into_response();
         if matches!(self.error.code, ErrorCode::InvalidInput | ErrorCode::PayloadTooLarge) {
             response.extensions_mut().insert(InputRefused);
+        }
+        if self.is_about_key {
+            response.extensions_mut().insert(KeyRefused);
         }
         let mut set = |name: HeaderName, value: String| {
             if let Ok(value) = value.try_into() {

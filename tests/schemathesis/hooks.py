@@ -132,6 +132,11 @@ BEYOND_SCHEMAS = [
     # These compare two fields of the body.
     r"team_id: a (global token has no team|team's token needs the team)",
     r"expires_in_hours: must be 1 to 24",
+    r"page: not together with cursor",
+    # These compare the body with the address of the call or of a link.
+    r"addresses: none of the networks has ",
+    # A group is named by its name or its id.
+    r"group: group name ",
     r"unknown field `(args|env|cwd|stdin|timeout_seconds|expires_in_seconds|idempotent|priority)`",
     # JSON Schema counts 71.0 as an integer. The server takes integers as they are stored and shown.
     r": invalid type: floating point `-?\d+\.0`, expected [iu]\d+",

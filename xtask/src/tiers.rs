@@ -3,7 +3,7 @@
 //! - Usual: everything on SQLite but the long tests, and on PostgreSQL the tests of its store and [`POSTGRES_SLICE`].
 //! - All: everything on both, the long tests too; and the checks that compile all dependencies anew.
 //!
-//! Schemathesis, which calls every operation of the API's document, runs in both as a step of its own.
+//! Schemathesis, which calls every operation of the API's document, runs with everything, as a step of its own.
 //!
 //! The name of a test decides, so that nothing has to be marked twice.
 

@@ -156,7 +156,8 @@ pub(super) fn error_answers(
     schemas: &mut Schemas,
 ) -> Vec<(u16, AnswerDoc)> {
     let mut codes = of_access(access);
-    if input.is_checked {
+    // A call with two credentials is refused wherever one is taken.
+    if input.is_checked || *access != Access::Public {
         codes.push(ErrorCode::InvalidInput);
     }
     if input.has_body {

@@ -13,7 +13,7 @@ use utoipa::openapi::HttpMethod;
 
 use super::{Access, ErrorFormat, Operation};
 use crate::auth::{Authenticated, QueryToken, TrustedProxies};
-use crate::error::{HttpError, InputRefused};
+use crate::error::{HttpError, InputRefused, KeyRefused};
 use crate::extract::query_pairs;
 use crate::limits::{Limiters, NameCaller, RateClass, RequestLimiter};
 
@@ -156,7 +156,9 @@ where
         }
         Err(error) => guard.refuse(error),
     };
-    if guard.gives_name && response.status() == StatusCode::CONFLICT {
+    // An idempotency key in use is a conflict too, and tells of no name.
+    let is_about_key = response.extensions().get::<KeyRefused>().is_some();
+    if guard.gives_name && response.status() == StatusCode::CONFLICT && !is_about_key {
         limiters.requests.count_taken_name(NameCaller::Caller(caller.0.principal().credential));
     }
     if response.extensions().get::<InputRefused>().is_none() {
