@@ -1,6 +1,6 @@
 //! Lists: which part of a list a caller asks for, and the whole of a list that comes in parts.
 //!
-//! [`collect`] reads all of a list. In this process, [`Listing`](listing::Listing) is the one place where the parameters of every
+//! [`collect`] reads all of a list. In this process, `Listing` is the one place where the parameters of every
 //! list are checked and its answer is put together; the store reads the rows.
 
 mod cursor;
