@@ -33,6 +33,7 @@ impl AllowLists {
     /// Reads the lists.
     pub(crate) async fn open(store: Arc<dyn AllowListStore>) -> Result<Self> {
         let lists = Self { store, lists: RwLock::default(), changing: Mutex::default() };
+        // Before the first call is answered: without the lists everybody would be let in.
         lists.refresh().await?;
         Ok(lists)
     }
@@ -40,6 +41,7 @@ impl AllowLists {
     /// Reads the lists again. Returns whether any has changed in another process.
     pub(crate) async fn refresh(&self) -> Result<bool> {
         let _changing = self.changing.lock().await;
+        // Under the lock, so that a change that is stored meanwhile is not overwritten by what was read before it.
         let rows = self.store.allow_list_all().await?;
         let stored = rows.into_iter().map(|AllowListRow { subject, networks }| (subject, networks::parsed(&networks)));
         let stored: Lists = stored.collect();
@@ -51,6 +53,7 @@ impl AllowLists {
 
     /// Returns whether the list of a team or a satellite has an address. Without a list every address is allowed.
     pub(crate) fn allows(&self, subject: AllowListSubject, ip: Option<&str>) -> bool {
+        // A caller without a known address is in no network.
         read(&self.lists).get(&subject).is_none_or(|networks| contain(networks, ip))
     }
 
@@ -83,6 +86,7 @@ impl AllowLists {
     ) -> Result<bool> {
         let _changing = self.changing.lock().await;
         let words = networks.as_ref().map(|networks| networks.iter().map(ToString::to_string).collect());
+        // First stored, then in memory: a list that is not stored would hold until the next start.
         let is_set = self.store.allow_list_set(subject, words, record).await?;
         if is_set {
             let mut lists = write(&self.lists);
@@ -98,6 +102,7 @@ impl AllowLists {
 /// Reads the networks of a change. `present` is an address that must stay allowed unless the change is forced, with what it is of.
 pub(crate) fn checked(update: &AllowListUpdate, present: Option<(&str, &str)>) -> Result<Option<Vec<IpNet>>> {
     let Some(words) = &update.addresses else { return Ok(None) };
+    // The networks before the own address, so that a wrong one is named also where nothing is forced.
     let networks = networks::checked(words)?;
     match present {
         Some((ip, of)) if !update.force && !contain(&networks, Some(ip)) => {
@@ -126,6 +131,7 @@ mod tests {
         check(&["203.0.113.0/24"], false, true);
         check(&["192.0.2.0/24"], false, false);
         check(&["192.0.2.0/24"], true, true);
+        // Nobody at all is not a list of networks; without a list is `null`.
         check(&[], true, false);
         assert!(checked(&update(&["192.0.2.0/24"], false), None).is_ok(), "a caller without an address");
         let lifted = AllowListUpdate { addresses: None, force: false };

@@ -78,10 +78,12 @@ impl Answers {
         call: KeyedCall<'_>,
     ) -> Result<ClaimedCall> {
         let KeyedCall { operation, request } = call;
+        // With the operation: the same body on another path is another request.
         let request = [&[operation.as_bytes()], request].concat();
         let request = (KeyPurpose::Answer, &request[..]);
         let key = stored_key(&self.context, &self.keys.vault, principal, key, request)?;
         let running = RunningCall { answers: self.clone(), owner: key.owner.clone(), key: key.key.clone() };
+        // The lease counts on the steady clock, which an adjusted wall clock does not end early.
         let now = self.context.steady();
         let claim = AnswerClaim { key, route: operation.to_owned(), now, leased_until: self.lease_from(now) };
         match decide(self.store.answer_claim(claim).await?, self.context.steady()) {
@@ -111,11 +113,13 @@ impl RunningCall {
             let mut call = pin!(call);
             let (value, answer) = tokio::select! {
                 done = &mut call => done,
+                // It never ends by itself: the call is what ends this.
                 never = self.renew() => match never {},
             };
             self.end(answer).await;
             Ok(value)
         };
+        // Also where the caller hangs up: the effect happens, and its answer has to be kept.
         context.run_to_end(to_end).await
     }
 
@@ -123,6 +127,7 @@ impl RunningCall {
     async fn renew(&self) -> std::convert::Infallible {
         loop {
             let context = &self.answers.context;
+            // A few times in each lease, so that one failed renewal does not lose it.
             sleep(context.settings().answer_lease / RENEWALS).await;
             let until = self.answers.lease_from(context.steady());
             if let Err(error) = self.answers.store.answer_renew(&self.owner, &self.key, until).await {

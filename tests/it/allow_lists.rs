@@ -30,9 +30,11 @@ fn networks(networks: &[&str]) -> Value {
 #[tokio::test]
 async fn a_member_elsewhere_is_like_somebody_of_another_team() {
     let (hive, list, olga) = team_with("operator").await;
+    // The team is in the path of its list.
     let team_id = Some(list.split('/').nth(4).unwrap().to_owned());
     let satellite =
         hive.satellite_with("ops-server", SatelliteOptions { team_id, ..SatelliteOptions::default() }).await;
+    // Run before the list is set, so that there is something to hide.
     let command = hive.exec(&satellite, "true").await;
     let command = format!("/api/v1/commands/{}", text(&command["command_id"]));
     let set = hive.rest().put(&list, &networks(&["127.0.0.1/32", "2001:db8::/32"])).await.data();
@@ -56,6 +58,7 @@ async fn a_member_elsewhere_is_like_somebody_of_another_team() {
     let forged = elsewhere.with("x-forwarded-for", "127.0.0.1");
     assert_eq!(forged.get(&satellite.path("")).await.status, 404);
 
+    // Without a list the team is usable from everywhere again.
     hive.rest().put(&list, &json!({ "addresses": null })).await.data();
     assert_eq!(elsewhere.get(&satellite.path("")).await.status, 200);
     let records = hive.rest().get("/api/v1/audit/logs?action=team.addresses_set").await.data();
@@ -72,6 +75,7 @@ async fn a_changed_list_ends_the_streams_of_members_who_are_elsewhere() {
     let over = async { while elsewhere.next().await.is_some() {} };
     timeout(Duration::from_secs(1), over).await.expect("it ends at once");
     let over = async { while here.next().await.is_some() {} };
+    // Long enough for a sweep that would end the wrong stream.
     assert!(timeout(Duration::from_millis(300), over).await.is_err(), "the other one goes on");
 }
 
@@ -97,6 +101,7 @@ async fn nobody_locks_themselves_out_by_mistake() {
     let refused = here.put(&list, &other).await;
     assert_eq!(refused.refusal(), (400, "INVALID_INPUT".into()));
     assert!(refused.text().contains("127.0.0.1") && refused.text().contains("force"), "{}", refused.text());
+    // A body that says nothing, no network at all, a wrong length and a name.
     for wrong in [json!({}), networks(&[]), networks(&["192.0.2.0/33"]), networks(&["example.org"])] {
         assert_eq!(here.put(&list, &wrong).await.status, 400, "{wrong}");
     }
@@ -120,6 +125,7 @@ async fn a_satellite_connects_from_its_networks_alone_and_keeps_its_key() {
     let gone = async { hive.until_online(&satellite, false).await };
     timeout(Duration::from_secs(1), gone).await.expect("its link ends at once");
     // It tries again, with its key, and is refused.
+    // By a record, because an agent that is refused waits longer with each attempt.
     until("the refusal is recorded", async || {
         let records = hive.rest().get("/api/v1/audit/logs?action=auth.failure").await.data();
         records.as_array().unwrap().iter().any(|record| {

@@ -7,7 +7,7 @@ use hive_testkit::{Answer, TestHive};
 use serde_json::json;
 
 use self::document::{Operation, operations};
-use self::world::World;
+use self::world::EndpointWorld;
 
 /// Operations to which a rule does not apply, with the reason. At most ten.
 const EXCEPTIONS: [(&str, &str); 3] = [
@@ -21,14 +21,14 @@ fn is_exempt(operation: &Operation) -> bool {
 }
 
 /// A query name and a body that no operation takes, so that an answer shows what is checked before the input.
-async fn call_badly(world: &World, caller: &hive_testkit::Rest, operation: &Operation) -> Answer {
+async fn call_badly(world: &EndpointWorld, caller: &hive_testkit::Rest, operation: &Operation) -> Answer {
     let path = format!("{}?nonsense=1", world.fill(operation));
     caller.call(&operation.method, &path).json(&json!({ "nonsense": 1 })).answer().await
 }
 
 #[tokio::test]
 async fn who_does_not_say_who_they_are_gets_nothing() {
-    let world = World::new().await;
+    let world = EndpointWorld::new().await;
     let anonymous = world.hive.anonymous();
     let callers = [
         anonymous.clone(),
@@ -82,7 +82,7 @@ async fn what_is_for_everybody_needs_no_credential() {
 
 #[tokio::test]
 async fn a_revoked_credential_is_none() {
-    let world = World::new().await;
+    let world = EndpointWorld::new().await;
     let callers = world.revoked_callers().await;
     for operation in operations(&world.hive).await {
         let caller = match operation.who.as_str() {
@@ -98,7 +98,7 @@ async fn a_revoked_credential_is_none() {
 
 #[tokio::test]
 async fn what_belongs_to_another_team_is_not_there() {
-    let world = World::new().await;
+    let world = EndpointWorld::new().await;
     for operation in operations(&world.hive).await {
         let answer = match operation.reach.as_str() {
             "visible" if !is_exempt(&operation) => {
@@ -121,7 +121,7 @@ async fn what_belongs_to_another_team_is_not_there() {
 
 #[tokio::test]
 async fn a_missing_permission_is_refused_before_the_input() {
-    let world = World::new().await;
+    let world = EndpointWorld::new().await;
     for operation in operations(&world.hive).await {
         // A user is hidden from all who may not change users, and nothing is refused where a caller gets what they may see.
         if operation.permission.is_empty()
@@ -142,7 +142,7 @@ async fn a_missing_permission_is_refused_before_the_input() {
 
 #[tokio::test]
 async fn who_may_do_it_learns_what_is_wrong_with_the_input() {
-    let world = World::new().await;
+    let world = EndpointWorld::new().await;
     for operation in operations(&world.hive).await {
         if operation.permission.is_empty() || !operation.path.starts_with("/api/v1") {
             continue;

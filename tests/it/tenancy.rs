@@ -19,7 +19,7 @@ use crate::support::text;
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// A caller: the principal of the table, and the same over REST.
-struct Caller {
+struct TableCaller {
     name: &'static str,
     principal: Principal,
     rest: Rest,
@@ -27,28 +27,28 @@ struct Caller {
 }
 
 /// A satellite as the table knows it.
-struct Machine {
+struct TableSatellite {
     satellite: TestSatellite,
     team: Option<TeamId>,
     tags: Vec<String>,
 }
 
-impl Machine {
+impl TableSatellite {
     fn scope(&self) -> ResourceScope<'_> {
         ResourceScope::Satellite { team: self.team, tags: &self.tags }
     }
 }
 
 /// What a key is limited to: its scopes and its tags.
-type Limits<'l> = (Option<&'l [&'l str]>, Option<&'l [&'l str]>);
+type CallerLimits<'l> = (Option<&'l [&'l str]>, Option<&'l [&'l str]>);
 
-struct World {
+struct TenancyTable {
     hive: TestHive,
-    machines: Vec<Machine>,
-    callers: Vec<Caller>,
+    machines: Vec<TableSatellite>,
+    callers: Vec<TableCaller>,
 }
 
-impl World {
+impl TenancyTable {
     async fn start() -> Self {
         let hive = TestHive::start().await;
         let (ops, dev) = (hive.new_team("ops").await, hive.new_team("dev").await);
@@ -63,11 +63,11 @@ impl World {
             let options = SatelliteOptions { team_id: team.cloned(), ..SatelliteOptions::default() };
             let satellite = hive.satellite_with(name, options).await;
             hive.rest().put(&satellite.path(""), &json!({ "tags": tags })).await.data();
-            machines.push(Machine { satellite, team: team.map(|team| team.parse().unwrap()), tags });
+            machines.push(TableSatellite { satellite, team: team.map(|team| team.parse().unwrap()), tags });
         }
         let (ops, dev) = (ops.parse().unwrap(), dev.parse().unwrap());
         let mut world = Self { hive, machines, callers: Vec::new() };
-        let none: Limits<'_> = (None, None);
+        let none: CallerLimits<'_> = (None, None);
         world.add("viewer", &[(ops, Role::Viewer)], none).await;
         world.add("operator", &[(ops, Role::Operator)], none).await;
         world.add("team-admin", &[(dev, Role::Admin)], none).await;
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Adds a user with these roles, who acts by a key with these limits.
-    async fn add(&mut self, name: &'static str, teams: &[(TeamId, Role)], (scopes, tags): Limits<'_>) {
+    async fn add(&mut self, name: &'static str, teams: &[(TeamId, Role)], (scopes, tags): CallerLimits<'_>) {
         let admin = self.hive.rest();
         let user = json!({ "username": name, "role": "global_user" });
         admin.post("/api/v1/users", &user).await.data();
@@ -107,11 +107,11 @@ impl World {
         principal.scopes = scopes.map(|scopes| scopes.iter().map(|word| Permission::from(*word)).collect());
         principal.satellite_tags = tags.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect());
         let key = text(&key["api_key"]).to_owned();
-        self.callers.push(Caller { name, principal, rest, key });
+        self.callers.push(TableCaller { name, principal, rest, key });
     }
 
     /// The names of the satellites that a caller may read, by the table.
-    fn visible(&self, caller: &Caller) -> BTreeSet<&str> {
+    fn visible(&self, caller: &TableCaller) -> BTreeSet<&str> {
         let visible = visible_scope(&caller.principal, &Permission::SatellitesRead);
         let covered = self.machines.iter().filter(|machine| visible.covers(machine.team, Some(&machine.tags)));
         covered.map(|machine| machine.satellite.name()).collect()
@@ -132,7 +132,7 @@ fn names(list: &Value, field: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn rest_lists_jobs_and_events_answer_as_the_table_decides() {
-    let world = World::start().await;
+    let world = TenancyTable::start().await;
     each_satellite(&world).await;
     lists(&world).await;
     jobs_and_commands(&world).await;
@@ -140,7 +140,7 @@ async fn rest_lists_jobs_and_events_answer_as_the_table_decides() {
 }
 
 /// Each call on each satellite, by each caller.
-async fn each_satellite(world: &World) {
+async fn each_satellite(world: &TenancyTable) {
     for caller in &world.callers {
         for machine in &world.machines {
             let path = |rest| machine.satellite.path(rest);
@@ -166,7 +166,7 @@ async fn each_satellite(world: &World) {
 }
 
 /// Lists and their totals.
-async fn lists(world: &World) {
+async fn lists(world: &TenancyTable) {
     for caller in &world.callers {
         let answer = caller.rest.get("/api/v1/satellites").await.json();
         let expected: BTreeSet<_> = world.visible(caller).into_iter().map(str::to_owned).collect();
@@ -182,7 +182,7 @@ async fn lists(world: &World) {
 }
 
 /// Jobs are hidden unless all of their satellites are visible; what was run is for those who may read it.
-async fn jobs_and_commands(world: &World) {
+async fn jobs_and_commands(world: &TenancyTable) {
     let admin = world.hive.rest();
     let subsets: [&[usize]; 4] = [&[0], &[0, 1], &[0, 2], &[3]];
     let mut jobs = BTreeMap::new();
@@ -220,13 +220,13 @@ async fn jobs_and_commands(world: &World) {
 }
 
 /// The commands of a job's targets, one by one.
-async fn check_targets(world: &World, caller: &Caller, job: &str) {
+async fn check_targets(world: &TenancyTable, caller: &TableCaller, job: &str) {
     let readable = visible_scope(&caller.principal, &Permission::CommandsRead);
     let targets = caller.rest.get(&format!("/api/v1/jobs/{job}/targets")).await.data();
     for target in targets.as_array().unwrap() {
         let Some(command) = target["command_id"].as_str() else { continue };
         // A job is read where all of its satellites are. Of its commands, each counts for its own satellite.
-        let is_target = |machine: &&Machine| machine.satellite.id() == text(&target["satellite_id"]);
+        let is_target = |machine: &&TableSatellite| machine.satellite.id() == text(&target["satellite_id"]);
         let machine = world.machines.iter().find(is_target).unwrap();
         let is_readable = readable.covers(machine.team, Some(&machine.tags));
         let info = caller.rest.get(&format!("/api/v1/commands/{command}")).await.data();
@@ -238,7 +238,7 @@ async fn check_targets(world: &World, caller: &Caller, job: &str) {
 }
 
 /// Each caller hears of the satellites that it sees, and of no others.
-async fn events(world: &World) {
+async fn events(world: &TenancyTable) {
     let mut streams = Vec::new();
     for caller in &world.callers {
         let stream = caller.rest.call("GET", "/api/v1/events").events().await;

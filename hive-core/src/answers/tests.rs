@@ -16,12 +16,12 @@ use crate::settings::Settings;
 
 const LEASE: Duration = Duration::from_millis(60);
 
-struct World {
+struct AnswersFixture {
     hive: Hive,
     clock: Arc<ManualClock>,
 }
 
-impl World {
+impl AnswersFixture {
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap()));
         let source = ClockAndRng { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
@@ -67,7 +67,7 @@ fn answer(status: u16) -> CallAnswer {
 
 #[tokio::test]
 async fn a_call_goes_on_without_its_caller_and_keeps_its_answer() {
-    let world = World::new().await;
+    let world = AnswersFixture::new().await;
     let (end, ended) = oneshot::channel();
     let call = world.claim_new().await.carry_out(async move {
         ended.await.unwrap();
@@ -85,7 +85,7 @@ async fn a_call_goes_on_without_its_caller_and_keeps_its_answer() {
 
 #[tokio::test]
 async fn a_refused_call_frees_its_key_for_any_call() {
-    let world = World::new().await;
+    let world = AnswersFixture::new().await;
     world.claim_new().await.carry_out(async { ((), answer(409)) }).await.unwrap();
     assert!(matches!(world.claim(b"b").await, Ok(ClaimedCall::New(_))));
     assert_eq!(world.conflict().await, Some(KeyConflict::OtherRequest));
@@ -93,7 +93,7 @@ async fn a_refused_call_frees_its_key_for_any_call() {
 
 #[tokio::test]
 async fn a_call_that_was_lost_is_not_carried_out_again() {
-    let world = World::new().await;
+    let world = AnswersFixture::new().await;
     // As after the death of its server: nobody renews the lease.
     drop(world.claim_new().await);
     assert_eq!(world.conflict().await, Some(KeyConflict::InProgress));
@@ -105,7 +105,7 @@ async fn a_call_that_was_lost_is_not_carried_out_again() {
 
 #[tokio::test]
 async fn a_call_that_panics_leaves_its_outcome_unknown() {
-    let world = World::new().await;
+    let world = AnswersFixture::new().await;
     let done: Result<()> = world.claim_new().await.carry_out(async { panic!("of the test") }).await;
     assert!(matches!(done, Err(Error::Internal(_))));
     world.clock.advance(LEASE);
@@ -114,7 +114,7 @@ async fn a_call_that_panics_leaves_its_outcome_unknown() {
 
 #[tokio::test]
 async fn of_many_calls_at_once_one_is_carried_out() {
-    let world = World::new().await;
+    let world = AnswersFixture::new().await;
     let count = AtomicU32::new(0);
     let calls = (0..50).map(|_| async {
         match world.claim(b"a").await {

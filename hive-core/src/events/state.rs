@@ -61,8 +61,10 @@ impl WorkState {
     /// Whether this can be the state after `before`. An end is final, and a command that has started was delivered.
     pub(super) fn may_follow(&self, before: &Self) -> bool {
         match (&before.event, &self.event) {
+            // Nothing comes after an end: a late report would show the session as open again.
             (UiEvent::SessionEnded { .. }, _) => false,
             (UiEvent::CommandUpdated { status: before, .. }, UiEvent::CommandUpdated { status, .. }) => {
+                // The two are reported by different tasks, and may change places.
                 let is_late = *before == CommandStatus::Started && *status == CommandStatus::Delivered;
                 !before.is_terminal() && !is_late
             }
@@ -78,6 +80,7 @@ impl WorkState {
 
     /// The event as JSON, written once for all readers.
     pub(crate) fn json(&self) -> &str {
+        // Once for all readers, and never for a state that is replaced before anybody reads it.
         self.json.get_or_init(|| to_json(&self.event))
     }
 
@@ -184,6 +187,7 @@ mod tests {
         };
         check(S::Queued, S::Delivered, true);
         check(S::Delivered, S::Started, true);
+        // A command goes back to the queue when its satellite lost it before it began.
         check(S::Delivered, S::Queued, true);
         check(S::Started, S::Succeeded, true);
         check(S::Started, S::Delivered, false);
@@ -218,6 +222,7 @@ mod tests {
             let all = teams.iter().all(|of| {
                 may(&principal, &Permission::SatellitesRead, ResourceScope::team(*of)) == AccessDecision::Allow
             });
+            // A key that is limited to tags sees no job here, whatever its teams.
             prop_assert_eq!(job.is_visible_to(&principal), all && principal.satellite_tags.is_none());
         }
     }

@@ -43,6 +43,7 @@ impl IdentityService {
         update: TeamUpdate,
     ) -> Result<Changed<Team>> {
         let TeamUpdate { team_user } = update;
+        // An admin for all who are no admins would make the two roles one.
         if team_user.as_ref().is_some_and(|role| !matches!(role, Role::Operator | Role::Viewer)) {
             return Err(Error::invalid("team_user", "must be operator or viewer"));
         }
@@ -52,6 +53,7 @@ impl IdentityService {
         let updated = self.store.team_update(team, TeamPatch { team_user }, needed_roles(), record).await?;
         let (team, members) = updated.ok_or_else(|| no_team(team))?;
         let mut revoked = RevokedWork::default();
+        // One after the other: each is a look at that user's streams, and changes of a team are rare.
         for MemberLosses { user, losses } in members {
             revoked += self.follow_losses(user, &losses).await;
         }
@@ -81,6 +83,7 @@ impl IdentityService {
         let list = AllowListSubject::Team(team);
         let networks = checked(&update, principal.ip.as_deref().map(|ip| (ip, "your call")))?;
         let subject = Subject::new(team).of_team(Some(team));
+        // With the list before, so that a list that was a mistake can be put back from the log.
         let details = json!({ "before": self.allow_lists().get(list).addresses, "addresses": update.addresses });
         let record = record(&self.context, principal, AuditAction::TeamAddressesSet, subject, details);
         if !self.allow_lists().set(list, networks, record).await? {
@@ -98,6 +101,7 @@ impl IdentityService {
         member: TeamMemberPut,
     ) -> Result<Changed<TeamMember>> {
         let TeamMemberPut { username, role } = member;
+        // That one follows the team, and is no role of its own.
         if role != Role::of_team_user() {
             check_known("role", &role)?;
         }
@@ -109,6 +113,7 @@ impl IdentityService {
         // A lower role ends the streams and the queued work that need more.
         let revoked = where_any(self.follow_losses(user.id, &losses).await);
         let follows_team = role == Role::of_team_user();
+        // The answer has the role that holds now, as the list of members has it.
         let role = match self.store.team_get(team).await? {
             Some(team) if follows_team => team.team_user,
             _ => role,
@@ -139,6 +144,7 @@ impl IdentityService {
         let subject = Subject::new(team).of_team(Some(team));
         let record =
             record(&self.context, principal, AuditAction::TeamMemberRemove, subject, json!({ "user_id": user }));
+        // The user may be gone from the team already; what was lost is then empty.
         let losses = self.store.team_member_remove(team, user, needed_roles(), record).await?;
         let revoked = self.follow_losses(user, &losses.clone().unwrap_or_default()).await;
         losses.map(|_| revoked).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })

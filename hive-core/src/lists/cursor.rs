@@ -41,6 +41,7 @@ pub(super) fn encode(digest: ListDigest, key: &SortKey) -> String {
 pub(super) fn decode(text: &str, digest: ListDigest, kind: KeyKind) -> Result<SortKey> {
     let refused = |rule: &str| Error::invalid("cursor", rule);
     let unknown = || refused("must be the next_cursor of an answer");
+    // Before it is decoded, which costs as much as it is long.
     if text.len() > MAX_LEN {
         return Err(unknown());
     }
@@ -50,6 +51,7 @@ pub(super) fn decode(text: &str, digest: ListDigest, kind: KeyKind) -> Result<So
         return Err(refused("is of another version of the hive; begin the list again"));
     }
     let (of, key) = rest.split_at_checked(DIGEST_LEN).ok_or_else(unknown)?;
+    // A cursor of another filter would leave rows out without anybody noticing.
     if of != digest.0 {
         return Err(refused("belongs to another list, filter or sort; send it with the parameters of its answer"));
     }
@@ -92,6 +94,7 @@ mod tests {
         let good = encode(digest(), &SortKey::number(7, "sat_1"));
         assert!(decode(&good, digest(), KeyKind::Number).is_ok());
         let of_bytes = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        // Version and digest alone.
         let without_key = BASE64URL_NOPAD.decode(good.as_bytes()).unwrap()[..9].to_vec();
         for bad in [String::new(), "!".into(), format!("{good}="), "A".repeat(MAX_LEN + 4), of_bytes(&without_key)] {
             assert!(rule(&bad, KeyKind::Number).contains("next_cursor"), "{bad}");
@@ -105,6 +108,7 @@ mod tests {
         fn a_cursor_reads_back(value: Option<i64>, id: String) {
             let key = SortKey { value: value.map(crate::store::SortValue::Number), id };
             let text = encode(digest(), &key);
+            // No id of a hive is that long.
             prop_assume!(text.len() <= MAX_LEN);
             prop_assert_eq!(decode(&text, digest(), KeyKind::OptionalNumber).unwrap(), key);
         }
@@ -113,6 +117,7 @@ mod tests {
         fn no_text_is_more_than_refused(text: String, bytes: Vec<u8>) {
             drop(decode(&text, digest(), KeyKind::Text));
             let mut made_up = vec![VERSION];
+            // With the right digest, so that the key behind it is read.
             made_up.extend(digest().0);
             made_up.extend(bytes);
             drop(decode(&BASE64URL_NOPAD.encode(&made_up), digest(), KeyKind::Text));

@@ -30,6 +30,7 @@ impl<C: SortColumn> Listing<C> {
         if !(1..=MAX_PER_PAGE).contains(&per_page) {
             return Err(Error::invalid("per_page", format!("must be 1 to {MAX_PER_PAGE}")));
         }
+        // Without page and number of entries: those may change from one part to the next.
         let digest = ListDigest::of(list, &sort.to_string())?;
         let (page, start) = match cursor {
             Some(_) if page.is_some() => return Err(Error::invalid("page", "not together with cursor")),
@@ -45,6 +46,7 @@ impl<C: SortColumn> Listing<C> {
     /// Returns the rows to read for a list whose rows the store sorts by `sort`: one more than the part has, which tells whether
     /// the list goes on.
     pub(crate) fn range_by<O>(&self, sort: Sort<O>) -> RowRange<O> {
+        // One more than is answered shows whether anything follows.
         RowRange { sort, start: self.start.clone(), limit: self.per_page + 1 }
     }
 
@@ -52,6 +54,7 @@ impl<C: SortColumn> Listing<C> {
     pub(crate) fn cut<R>(&self, rows: &mut Vec<R>, key: impl FnOnce(&R) -> SortKey) -> Option<String> {
         let has_more = rows.len() > self.per_page as usize;
         rows.truncate(self.per_page as usize);
+        // Of the last row that is answered, not of the one that was read to see whether there are more.
         rows.last().filter(|_| has_more).map(|last| self.cursor(&key(last)))
     }
 
@@ -64,6 +67,7 @@ impl<C: SortColumn> Listing<C> {
     pub(crate) fn page<T>(&self, items: Vec<T>, counted: u64, next_cursor: Option<String>) -> Page<T> {
         Page {
             items,
+            // The store counts one beyond the limit, by which a total beyond it shows.
             total: counted.min(MAX_COUNTED),
             total_is_estimate: counted > MAX_COUNTED,
             page: self.page,
@@ -96,6 +100,7 @@ fn offset(page: u32, per_page: u32) -> Result<u64> {
     if page == 0 {
         return Err(Error::invalid("page", "pages count from 1"));
     }
+    // In 64 bits, because the product of two numbers of callers need not fit in 32.
     let offset = u64::from(page - 1) * u64::from(per_page);
     if offset >= MAX_COUNTED {
         // The store would read and skip all of them.

@@ -42,11 +42,14 @@ impl CountCache {
 
     fn cell(&self, scope: &VisibleScope, seq: u64, now: Instant) -> (Arc<OnceCell<SatelliteCounts>>, u64) {
         let mut cached = lock(&self.0);
+        // Old entries go with the next look, so that nothing has to sweep them.
         cached.retain(|cached| now < cached.at + KEPT_FOR);
         if let Some(known) = cached.iter().find(|cached| cached.scope == *scope) {
+            // The number of that count and not of this call: what changed since is still to be reported.
             return (known.counts.clone(), known.seq);
         }
         let counts = Arc::default();
+        // Put in before it is counted, so that others wait for this count instead of starting their own.
         cached.push(CachedCounts { scope: scope.clone(), at: now, seq, counts: Arc::clone(&counts) });
         (counts, seq)
     }

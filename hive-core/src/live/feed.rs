@@ -100,6 +100,7 @@ impl LiveFeed {
             // Before each message: what was read before a right was lost is not sent after it.
             self.grant.check()?;
             if !self.pages.are_over() {
+                // Events come behind the satellites that they are about.
                 return self.pages.next(&self.live, &self.principal).await;
             }
             if let Some(message) = self.ready.pop_front() {
@@ -146,6 +147,7 @@ impl LiveFeed {
     fn read_events(&mut self) {
         // Before the reading: an event that is published after it ends the next wait.
         self.published.mark_unchanged();
+        // No further than to the first message: what follows stays in the bus, which is bounded for all readers.
         while self.ready.is_empty() {
             match self.live.events.read(&mut self.position) {
                 EventBatch::Events(events) if events.is_empty() => return,
@@ -154,11 +156,13 @@ impl LiveFeed {
                         if self.filter.hears(event.subject.satellite) {
                             self.ready.push_back(LiveMessage::of_satellite(event.published.clone()));
                         } else {
+                            // The client sees the satellite and has not subscribed: it hears of the numbers alone.
                             self.changes.on_change(event.published.cursor().seq);
                         }
                     }
                 }
                 EventBatch::Resync(cursor) => {
+                    // Which satellites had changes is lost, and the numbers may be other ones.
                     if self.filter.is_limited() {
                         self.changes.on_change(cursor.seq);
                     }
@@ -175,6 +179,7 @@ impl LiveFeed {
         }
         self.state_changed.mark_unchanged();
         let before = self.states;
+        // Asked before they are taken below.
         let has_unsent = !self.unsent_metrics.is_empty();
         self.read_metrics();
         self.read_work();
@@ -188,6 +193,7 @@ impl LiveFeed {
             self.unsent_metrics.clear();
             return;
         }
+        // Together with the changes at most one message's worth; the rest follows with the next step.
         let count = self.unsent_metrics.len().min(MAX_SATELLITES);
         let unsent = self.unsent_metrics.drain(..count);
         let mut metrics: Vec<_> = unsent.filter_map(|id| self.live.events.latest_metrics(id)).collect();

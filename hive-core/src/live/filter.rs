@@ -48,6 +48,7 @@ impl SubscriptionFilter {
     /// `InvalidInput` where there would be more than [`MAX_SUBSCRIBED`] ids: nothing has changed then.
     pub(super) fn subscribe(&mut self, selectors: &[SatelliteSelector]) -> Result<Vec<SatelliteSelector>> {
         let mut seen = HashSet::new();
+        // What is subscribed already is not sent its state again.
         let is_new = |selector: &SatelliteSelector| match selector {
             SatelliteSelector::All => !self.has_all,
             SatelliteSelector::One(id) => !self.ids.contains(id),
@@ -55,6 +56,7 @@ impl SubscriptionFilter {
         let new: Vec<_> =
             selectors.iter().copied().filter(|selector| is_new(selector) && seen.insert(*selector)).collect();
         let ids = new.iter().filter(|selector| matches!(selector, SatelliteSelector::One(_))).count();
+        // Before anything is changed: a refused call leaves the subscriptions as they were.
         if self.ids.len() + ids > MAX_SUBSCRIBED {
             let rule = format!("at most {MAX_SUBSCRIBED} satellites of one socket; subscribe to * for more");
             return Err(Error::invalid("satellites", rule));
@@ -108,6 +110,7 @@ mod tests {
     #[test]
     fn a_star_is_a_subscription_of_its_own() {
         let mut filter = SubscriptionFilter::new(InitialSatellites::None);
+        // The same one twice in a call is new once.
         assert_eq!(filter.subscribe(&[SatelliteSelector::All, one(1), one(1)]).unwrap().len(), 2);
         filter.unsubscribe(&[one(1)]);
         assert!(filter.hears(satellite(1)));
@@ -134,6 +137,7 @@ mod tests {
             let mut filter = SubscriptionFilter::new(InitialSatellites::None);
             let mut expected = [false; 8];
             for (is_subscribe, number) in steps {
+                // The last number stands for the star.
                 let selector = if number == 7 { SatelliteSelector::All } else { one(number) };
                 if is_subscribe {
                     filter.subscribe(&[selector]).unwrap();

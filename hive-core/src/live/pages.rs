@@ -47,10 +47,12 @@ impl InitialPages {
 
     /// Returns the next page. Cancel-safe: what was read is kept.
     pub(super) async fn next(&mut self, live: &Live, principal: &Principal) -> Result<LiveMessage> {
+        // In parts: a client that goes away after the first page has not cost the others.
         while self.read.len() < MAX_SATELLITES && !self.unread.is_empty() && self.read_bytes() < MAX_PAGE_BYTES {
             let ids: Vec<_> = self.unread.iter().take(ROWS).copied().collect();
             let count = ids.len();
             let satellites = live.satellites.visible_of(principal, ids).await?;
+            // After the read, so that a page that failed is read again.
             self.unread.drain(..count);
             self.read.extend(satellites.iter().map(to_json));
         }
@@ -74,6 +76,7 @@ impl InitialPages {
             page.push_str(&satellite);
         }
         self.is_over = self.read.is_empty() && self.unread.is_empty();
+        // With each page, so that every message can be understood by itself.
         let user = json!(self.user);
         let (more, version) = (!self.is_over, json!(env!("CARGO_PKG_VERSION")));
         page + &format!(r#"],"user":{user},"more":{more},"version":{version}}}}}"#)
@@ -92,6 +95,7 @@ mod tests {
     use super::*;
 
     fn pages(satellites: impl IntoIterator<Item = String>) -> InitialPages {
+        // As if they had been read from the store.
         let read = satellites.into_iter().collect();
         InitialPages { read, ..InitialPages::new(&Principal::system(), Vec::new()) }
     }

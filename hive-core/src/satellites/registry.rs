@@ -50,6 +50,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
     async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>> {
         match self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await {
             Ok(row) => Ok(Some(self.service.view(row).await)),
+            // One of another team is answered as one that does not exist.
             Err(Error::SatelliteNotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -110,6 +111,7 @@ impl Satellites {
         let row = self.row_for(principal, id, &Permission::SatellitesManage).await?;
         let subject = Subject::satellite(&row);
         self.audit
+            // Stored before it is done: a link that is ended without a record could not be explained.
             .audit_append(record(&self.context, principal, AuditAction::SatelliteDisconnect, subject, json!({})))
             .await?;
         self.links.close(id, close::GOING_AWAY, "an admin ended the link");
@@ -119,6 +121,7 @@ impl Satellites {
     /// Returns all satellites that match, by name. It reads their rows in parts, so that the descriptions of thousands of
     /// machines do not occupy a worker at once.
     pub(super) async fn rows_matching(&self, query: &SatelliteQuery) -> Result<Vec<SatelliteRow>> {
+        // The ids first, which an index has: rows are large, and are read in parts.
         let ids = self.store.satellite_list_ids(query, RowRange::ALL).await?;
         let mut rows = Vec::with_capacity(ids.len());
         for part in ids.chunks(ROWS_AT_ONCE) {
@@ -139,6 +142,7 @@ impl Satellites {
         if update.status.is_some() || update.region.is_some() || update.team_id.is_some() {
             authorize_action(principal, &Permission::SatellitesManage, ResourceScope::Platform)?;
         }
+        // The same team again is no move: its satellite keeps the key that it has.
         let assignment = match update.team_id.filter(|team| *team != row.team_id) {
             Some(team) => Some(self.assignment(&row, team).await?),
             None => None,
@@ -149,6 +153,7 @@ impl Satellites {
         let changes = changes(&update);
         let record =
             record(&self.context, principal, AuditAction::SatelliteUpdate, Subject::satellite(&row), json!(changes));
+        // Made now, because the fields of the update are taken apart below.
         let problem = json!({ "name": update.name, "problem": "name taken" });
         let actor = principal.actor();
         let subject = Subject::satellite(&row);
@@ -158,6 +163,7 @@ impl Satellites {
         let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
         let (satellites, before) = (self.clone(), EventSubject::from(&row));
         let change = async move { satellites.apply_update(before, patch, api_key, changes, (record, refused)).await };
+        // Also where the caller hangs up: events and the link must follow what is stored.
         self.context.run_to_end(change).await
     }
 
@@ -165,6 +171,7 @@ impl Satellites {
     async fn assignment(&self, row: &SatelliteRow, team_id: Option<TeamId>) -> Result<(Assignment, Secret)> {
         self.identity.check_team(team_id).await?;
         let source = self.context.source();
+        // A new key, because the kind of a key says whether its satellite is a team's.
         let secret = data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>());
         let api_key = Secret(satellite_key(team_id.is_none(), row.id, &secret));
         Ok((Assignment { team_id, api_key_hash: hash_key(&secret, source) }, api_key))

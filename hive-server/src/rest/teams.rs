@@ -107,6 +107,7 @@ pub(super) async fn update(
     Path(id): Path<TeamId>,
     Body(update): Body<TeamUpdate>,
 ) -> ApiResult<Changed<Team>> {
+    // The answer comes after the commit and after the streams of the members were looked at.
     let team = hive.identity().team_update(id, update).await?;
     Ok(ok(team))
 }
@@ -121,6 +122,7 @@ pub(super) async fn set_addresses(
     Path(id): Path<TeamId>,
     Body(update): Body<AllowListUpdate>,
 ) -> ApiResult<AllowList> {
+    // The service knows the address of the call, and refuses a list that locks its caller out.
     let list = hive.identity().team_allow_list_set(id, update).await?;
     Ok(ok(list))
 }

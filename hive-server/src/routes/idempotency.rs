@@ -105,12 +105,14 @@ impl KeyedRoute {
         self.guard.check_access(&hive, request.uri()).await?;
         let (parts, body) = request.into_parts();
         let body = read_body(Request::from_parts(parts.clone(), body), &()).await?;
+        // As it was sent, because a query says what a call does.
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let call = KeyedCall { operation: self.operation, request: &[target.as_bytes(), &body] };
         match hive.claim_call(key, call).await? {
             ClaimedCall::Answered(answer) => self.repeat(&hive, answer).await,
             ClaimedCall::New(running) => {
                 let (key, made) = (self.key, self.guard.object_of_path(&parts.uri).map(str::to_owned));
+                // With everything that it needs: it outlives the connection of its caller.
                 let carry_out = async move {
                     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
                     read_answer(response, key, made).await
@@ -135,6 +137,7 @@ impl KeyedRoute {
 /// Answers a call of an operation whose answers are kept.
 pub(super) async fn answer_once(State(route): State<Arc<KeyedRoute>>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Authenticated>().cloned();
+    // Without a key the call is as every other one.
     let (Some(key), Some(Authenticated(hive))) = (idempotency_key(request.headers()), caller) else {
         return next.run(request).await;
     };
@@ -153,6 +156,7 @@ async fn read_answer(response: Response, key: KeyUse, made: Option<String>) -> (
     let answer = match key {
         KeyUse::Secret { id } => {
             let id = id.map_or(made, |pointer| text_in(&body, pointer));
+            // The body is not looked at further, so that no part of the secret can be kept.
             CallAnswer::WithSecret { status, id }
         }
         _ => CallAnswer::Plain(WholeAnswer { status, headers: kept_headers(&parts.headers), body: body.clone() }),
@@ -185,5 +189,6 @@ fn object_in(body: &Bytes, pointer: &str, reach: Reach) -> AccessObject {
 
 fn text_in(body: &Bytes, pointer: &str) -> Option<String> {
     let answer: Value = serde_json::from_slice(body).ok()?;
+    // An answer without the field is about nothing that a caller could ask for.
     answer.pointer(pointer)?.as_str().map(str::to_owned)
 }

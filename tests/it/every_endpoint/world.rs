@@ -7,7 +7,7 @@ use super::document::Operation;
 use crate::support::text;
 
 /// The objects belong to the team `ops`, and the API key to the global admin.
-pub(super) struct World {
+pub(super) struct EndpointWorld {
     pub(super) hive: TestHive,
     pub(super) satellite: TestSatellite,
     /// The admin of another team.
@@ -26,7 +26,7 @@ pub(super) struct RevokedCallers {
     pub(super) token: Rest,
 }
 
-impl World {
+impl EndpointWorld {
     pub(super) async fn new() -> Self {
         let hive = TestHive::start().await;
         let (team, _) = (hive.new_team("ops").await, hive.new_team("dev").await);

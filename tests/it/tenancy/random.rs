@@ -48,8 +48,9 @@ async fn decide(count: usize) {
 }
 
 async fn compare(seed: u64, count: usize) {
-    let mut world = World::start(Dice::of(seed)).await;
+    let mut world = RandomTenancy::start(Dice::of(seed)).await;
     for decision in 0..count {
+        // Lists grow with the jobs of the decisions, so that they are compared now and then.
         if decision % ROUND == 0 {
             world.lists().await;
         }
@@ -59,7 +60,7 @@ async fn compare(seed: u64, count: usize) {
     world.events().await;
 }
 
-struct Machine {
+struct RandomSatellite {
     id: String,
     name: String,
     team: Option<TeamId>,
@@ -68,7 +69,7 @@ struct Machine {
     command: String,
 }
 
-impl Machine {
+impl RandomSatellite {
     fn scope(&self) -> ResourceScope<'_> {
         ResourceScope::Satellite { team: self.team, tags: &self.tags }
     }
@@ -78,41 +79,41 @@ impl Machine {
     }
 }
 
-struct Group {
+struct RandomGroup {
     id: String,
     team: Option<TeamId>,
     /// The tag of its query.
     tag: &'static str,
 }
 
-struct Caller {
+struct RandomCaller {
     name: String,
     principal: Principal,
     rest: Rest,
 }
 
-impl Caller {
+impl RandomCaller {
     fn may(&self, permission: &Permission, scope: ResourceScope<'_>) -> AccessDecision {
         may(&self.principal, permission, scope)
     }
 
-    fn is_allowed(&self, permission: &Permission, machine: &Machine) -> bool {
+    fn is_allowed(&self, permission: &Permission, machine: &RandomSatellite) -> bool {
         self.may(permission, machine.scope()) == AccessDecision::Allow
     }
 }
 
-struct World {
+struct RandomTenancy {
     hive: TestHive,
     dice: Dice,
     teams: Vec<TeamId>,
-    machines: Vec<Machine>,
-    groups: Vec<Group>,
-    callers: Vec<Caller>,
+    machines: Vec<RandomSatellite>,
+    groups: Vec<RandomGroup>,
+    callers: Vec<RandomCaller>,
     /// The satellites of each job.
     jobs: BTreeMap<String, BTreeSet<usize>>,
 }
 
-impl World {
+impl RandomTenancy {
     async fn start(dice: Dice) -> Self {
         let hive = TestHive::start().await;
         let mut world = Self {
@@ -134,7 +135,7 @@ impl World {
             let (team, tag) = (world.team(), TAGS[world.dice.below(3) as usize]);
             let group = json!({ "name": format!("group-number-{number}"), "team_id": team, "query": tag });
             let made = world.hive.rest().post("/api/v1/groups", &group).await.data();
-            world.groups.push(Group { id: text(&made["id"]).to_owned(), team, tag });
+            world.groups.push(RandomGroup { id: text(&made["id"]).to_owned(), team, tag });
         }
         for _ in 0..6 {
             let targets: BTreeSet<_> = (0..=world.dice.below(3)).map(|_| world.dice.below(10) as usize).collect();
@@ -169,10 +170,11 @@ impl World {
         let registered = self.hive.anonymous().bearer(&token).post("/api/satellites/register", &body).await.json();
         let id = text(&registered["satellite"]["id"]).to_owned();
         let path = format!("/api/v1/satellites/{id}");
+        // Active without a link: commands wait, and nothing that a satellite does can change an answer.
         admin.put(&path, &json!({ "tags": tags, "status": "active" })).await.data();
         let queued = admin.post(&format!("{path}/exec?wait=false"), &json!({ "command": "echo secret" })).await.data();
         let command = text(&queued["command_id"]).to_owned();
-        self.machines.push(Machine { id, name, team, tags, command });
+        self.machines.push(RandomSatellite { id, name, team, tags, command });
     }
 
     /// Adds a user with random roles, who acts by a key with random limits.
@@ -189,6 +191,7 @@ impl World {
             admin.put(&format!("/api/v1/teams/{team}/members"), &member).await.data();
             principal.teams.insert(team, role);
         }
+        // The limited key is made by the user, whose rights bound it.
         let own = self.hive.anonymous().with("x-api-key", &self.hive.new_api_key(&name).await);
         let mut request = json!({ "name": name });
         if self.dice.below(2) == 0 {
@@ -196,18 +199,20 @@ impl World {
             let has = |permission: &Permission| !visible_scope(&principal, permission).is_nothing();
             let owned: Vec<_> = Permission::KNOWN.iter().filter(|permission| has(permission)).cloned().collect();
             let mut scopes: BTreeSet<_> = owned.into_iter().filter(|_| self.dice.below(2) == 0).collect();
+            // Else the key could not ask who it is.
             scopes.insert(Permission::ApiKeysOwn);
             request["scopes"] = json!(scopes);
             principal.scopes = Some(scopes);
         }
         if self.dice.below(3) == 0 {
+            // At least one: a key for no tags is refused.
             let tags: BTreeSet<_> = self.some_tags().into_iter().chain(["web".to_owned()]).collect();
             request["satellites"] = tags.iter().map(|tag| format!("tag:{tag}")).collect();
             principal.satellite_tags = Some(tags);
         }
         let key = own.post("/api/v1/api-keys", &request).await.data();
         let rest = self.hive.anonymous().with("x-api-key", text(&key["api_key"]));
-        self.callers.push(Caller { name, principal, rest });
+        self.callers.push(RandomCaller { name, principal, rest });
     }
 
     async fn decision(&mut self) {
@@ -222,6 +227,7 @@ impl World {
     }
 
     async fn on_satellite(&mut self, caller: usize) {
+        // Both are thrown before the caller is borrowed.
         let (action, index) = (self.dice.below(7), self.dice.below(SATELLITES as u64) as usize);
         let (caller, machine) = (&self.callers[caller], &self.machines[index]);
         let exec = json!({ "command": "true" });
@@ -257,6 +263,7 @@ impl World {
         let case = format!("{}: the command of {}", caller.name, machine.name);
         if is_output {
             let answer = caller.rest.get(&format!("{path}/output?channel=stdout")).await;
+            // Who sees a command without its output learns that there is some.
             let expected = if sees == AccessDecision::Allow && !reads { 403 } else { status_of(sees, 200) };
             assert_eq!(answer.status, expected, "{case}: {}", answer.text());
             return;
@@ -271,8 +278,9 @@ impl World {
         let (caller, (id, targets)) = (&self.callers[caller], self.jobs.iter().nth(number).unwrap());
         let machines: Vec<_> = targets.iter().map(|index| &self.machines[*index]).collect();
         let all = |permission: &Permission| machines.iter().all(|machine| caller.is_allowed(permission, machine));
-        let is_hidden =
-            |machine: &&Machine| caller.may(&Permission::SatellitesRead, machine.scope()) == AccessDecision::Hide;
+        let is_hidden = |machine: &&RandomSatellite| {
+            caller.may(&Permission::SatellitesRead, machine.scope()) == AccessDecision::Hide
+        };
         let expected = if all(&Permission::SatellitesRead) {
             200
         // A key for some satellites does not learn of jobs on others.
@@ -288,6 +296,7 @@ impl World {
             if rest.is_empty() && expected == 200 {
                 let job = answer.data();
                 assert_eq!(job["redacted"] == true, !all(&Permission::CommandsRead), "{case}: {job}");
+                // One hidden command line hides that of the job, which is the same.
                 assert_eq!(job["summary"] == "", !all(&Permission::CommandsRead), "{case}: {job}");
             }
         }
@@ -307,8 +316,8 @@ impl World {
     }
 
     /// The satellites of a group on which a caller has a permission.
-    fn of_group(&self, caller: &Caller, group: &Group, permission: &Permission) -> BTreeSet<usize> {
-        let is_in = |machine: &Machine| {
+    fn of_group(&self, caller: &RandomCaller, group: &RandomGroup, permission: &Permission) -> BTreeSet<usize> {
+        let is_in = |machine: &RandomSatellite| {
             let is_of_team = group.team.is_none() || machine.team == group.team;
             is_of_team && machine.tags.iter().any(|tag| tag == group.tag) && caller.is_allowed(permission, machine)
         };
@@ -322,10 +331,11 @@ impl World {
         }
         let (kind, number) = (self.dice.below(4), self.dice.below(SATELLITES as u64) as usize);
         let run = Permission::JobsRun;
+        // Such a caller is refused before its targets are read.
         let is_nowhere = visible_scope(&self.callers[caller].principal, &Permission::JobsRun).is_nothing();
         let caller = &self.callers[caller];
-        let on = |is_meant: &dyn Fn(&Machine) -> bool| -> BTreeSet<usize> {
-            let is_in = |machine: &Machine| is_meant(machine) && caller.is_allowed(&run, machine);
+        let on = |is_meant: &dyn Fn(&RandomSatellite) -> bool| -> BTreeSet<usize> {
+            let is_in = |machine: &RandomSatellite| is_meant(machine) && caller.is_allowed(&run, machine);
             (0..SATELLITES).filter(|index| is_in(&self.machines[*index])).collect()
         };
         // What a target selects, or the status of its refusal.
@@ -359,6 +369,7 @@ impl World {
             Ok(selected) if !selected.is_empty() => {
                 assert_eq!(answer.status, 202, "{case}: {}", answer.text());
                 let id = text(&answer.data()["id"]).to_owned();
+                // Asked as the admin, who sees also what the caller should not have reached.
                 let listed = self.hive.rest().get(&format!("/api/v1/jobs/{id}/targets")).await.data();
                 let expected: BTreeSet<_> = selected.iter().map(|index| self.machines[*index].name.clone()).collect();
                 assert_eq!(names(&listed, "satellite_name"), expected, "{case}");
@@ -382,7 +393,7 @@ impl World {
                 assert_eq!(names(&answer["data"], field), expected, "{}", caller.name);
                 assert_eq!(answer["pagination"]["total"], json!(expected.len()), "{}", caller.name);
             };
-            let seen = |machine: &&&Machine| machine.name.clone();
+            let seen = |machine: &&&RandomSatellite| machine.name.clone();
             let all: BTreeSet<_> = machines.iter().map(|machine| machine.name.clone()).collect();
             check(&get("/api/v1/satellites").await, "name", all);
             for tag in TAGS {
@@ -396,6 +407,7 @@ impl World {
                 check(&get(&format!("/api/v1/satellites?team={team}")).await, "name", of_team);
             }
             let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+            // Counts are under the same scope: a number would tell of satellites that are hidden.
             for tag in machines.iter().flat_map(|machine| &machine.tags) {
                 *counts.entry(tag.clone()).or_default() += 1;
             }

@@ -61,12 +61,14 @@ impl UiClient {
         let mut request = format!("ws://{address}/ws/ui").into_client_request().unwrap();
         request.headers_mut().insert("x-api-key", key.parse().unwrap());
         let socket = TcpSocket::new_v4().unwrap();
+        // Before the connection, so that the window of TCP is small from the start.
         socket.set_recv_buffer_size(4096).unwrap();
         let stream = socket.connect(address.parse().expect("an address")).await.unwrap();
         Self::over(stream, request).await.unwrap()
     }
 
     async fn over(stream: TcpStream, request: Request<()>) -> Result<Self, Error> {
+        // Keystrokes are small: without this each would wait for the answer to the one before.
         stream.set_nodelay(true)?;
         // Small buffers, for thousands of sockets in one process.
         let limits = WebSocketConfig::default()
@@ -122,6 +124,7 @@ impl UiClient {
 
     /// The next message, or how the server has closed the socket. Cancel-safe.
     pub async fn try_next(&mut self) -> Result<Value, ClosedByServer> {
+        // What a call passed over comes first, in the order in which it came.
         if let Some(message) = self.skipped.pop_front() {
             return Ok(message);
         }
@@ -136,6 +139,7 @@ impl UiClient {
                     return Err(ClosedByServer { code: frame.map(|frame| frame.code.into()) });
                 }
                 Some(Ok(_)) => {}
+                // Without a close frame, as when the server is killed.
                 Some(Err(_)) | None => return Err(ClosedByServer { code: None }),
             }
         }
@@ -152,6 +156,7 @@ impl UiClient {
         if let Some(found) = self.skipped.iter().position(&mut holds) {
             return self.skipped.remove(found).expect("it was just found");
         }
+        // For the whole wait: a server that sends other messages for ever must not keep the test alive.
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let next = tokio::time::timeout_at(deadline, self.receive()).await;

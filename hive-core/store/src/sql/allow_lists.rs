@@ -9,6 +9,7 @@ use crate::{AllowListRow, AllowListStore, AllowListSubject, StoreResult};
 #[async_trait]
 impl AllowListStore for SqlStore {
     async fn allow_list_all(&self) -> StoreResult<Vec<AllowListRow>> {
+        // Few have a list, and an index has those alone.
         let teams = self.fetch_all(Statement::new(statements::TEAM_ALLOW_LISTS)).await?;
         let satellites = self.fetch_all(Statement::new(statements::SATELLITE_ALLOW_LISTS)).await?;
         let of = |subject, row: &Row| Ok(AllowListRow { subject, networks: row.json("addresses")? });

@@ -111,8 +111,10 @@ impl Filter {
                 let value = match &key.value {
                     Some(SortValue::Number(number)) => Value::from(*number),
                     Some(SortValue::Text(text)) => Value::from(text.as_str()),
+                    // The row behind which it goes on has no value, and is among the last.
                     None => Value::from(order.missing),
                 };
+                // Behind a key nothing is skipped, however long the list is.
                 order.after(&mut filter, value, &key.id);
                 0
             }
@@ -134,6 +136,7 @@ struct OrderBy {
 impl OrderBy {
     fn new<C: SqlOrder>(column: C, is_descending: bool) -> Self {
         let SqlColumn { value, id } = column.sql();
+        // Last in both directions.
         let missing = if is_descending { -MISSING } else { MISSING };
         let is_expression = column.kind() == KeyKind::OptionalNumber;
         let value = if is_expression { format!("COALESCE({value}, {missing})") } else { value.to_owned() };
@@ -142,6 +145,7 @@ impl OrderBy {
 
     fn clause(&self) -> String {
         let direction = if self.is_descending { " DESC" } else { "" };
+        // In the same direction, so that one index answers both columns.
         let id = self.id.map(|id| format!(", {id}{direction}")).unwrap_or_default();
         format!(" ORDER BY {}{direction}{id}", self.value)
     }

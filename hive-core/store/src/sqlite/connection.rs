@@ -56,6 +56,7 @@ impl SqliteOptions {
 
     /// Opens a connection. It may block as long as the busy timeout.
     pub(super) fn open(&self, dialect: &'static Dialect) -> rusqlite::Result<SqliteConnection> {
+        // Never created here, because the file would get the umask of the process. And no mutex: one thread at a time has it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let inner = match &self.path {
             Some(path) => rusqlite::Connection::open_with_flags(path, flags)?,
@@ -97,6 +98,7 @@ impl SqliteConnection {
     fn run(&self, text: &str, values: &[Value], mut take: impl FnMut(Row) -> bool) -> rusqlite::Result<()> {
         let mut statement = self.inner.prepare_cached(text)?;
         bind(&mut statement, values)?;
+        // Once for all rows of the answer.
         let columns: Arc<[Box<str>]> = statement.column_names().map(Box::from).collect();
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {

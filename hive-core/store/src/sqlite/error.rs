@@ -7,6 +7,7 @@ use crate::{DiskError, DiskFault, StoreError};
 
 /// Maps an error of SQLite.
 pub(super) fn map_error(error: Error) -> StoreError {
+    // Before the error is taken apart for its message.
     let extended = error.sqlite_extended_error_code().unwrap_or_default();
     let cause = cause(error);
     let disk_fault = match primary(extended) {

@@ -61,6 +61,7 @@ fn run(mut connection: SqliteConnection, requests: &mpsc::Receiver<Request>) {
     for request in requests {
         match request {
             Request::Run(work) => work(&mut connection),
+            // The thread ends here, and with it the connection.
             Request::Close(reply) => return drop(reply.send(connection.close_now())),
         }
     }

@@ -64,6 +64,7 @@ impl<C: SortColumn> FromStr for Sort<C> {
 
     fn from_str(text: &str) -> Result<Self, InvalidSort> {
         let (is_descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+        // An allow list: a name from outside never becomes a part of a statement.
         let column = C::COLUMNS.iter().find(|column| column.as_str() == name);
         let column = column.ok_or_else(|| InvalidSort { allowed: names::<C>().join(", ") })?;
         Ok(Self { column: *column, is_descending })
@@ -102,6 +103,7 @@ impl<'de, C: SortColumn> Deserialize<'de> for Sort<C> {
             }
         }
 
+        // As a text and not through `String`, so that an error names the column that was given.
         deserializer.deserialize_str(SortVisitor(PhantomData))
     }
 }
@@ -109,6 +111,7 @@ impl<'de, C: SortColumn> Deserialize<'de> for Sort<C> {
 /// The schema of the order of a list: the words that it can be.
 #[cfg(feature = "openapi")]
 pub(crate) fn sort_schema<C: SortColumn>() -> utoipa::openapi::schema::Object {
+    // Every word that is accepted, so that a client can offer them.
     let both = C::COLUMNS.iter().flat_map(|column| [Sort::ascending(*column), Sort::descending(*column)]);
     crate::schema::text()
         .description(Some(format!(
@@ -218,6 +221,7 @@ impl<T> Page<T> {
     /// The page as an answer.
     pub fn into_envelope(self) -> Envelope<Vec<T>> {
         let Self { items, total, total_is_estimate, page, per_page, next_cursor } = self;
+        // An empty list that is not in pages has 0 entries a page.
         let total_pages = total.div_ceil(u64::from(per_page.max(1)));
         let pagination = Pagination { page, per_page, total, total_is_estimate, total_pages, next_cursor };
         Envelope { success: true, data: items, pagination: Some(pagination) }

@@ -44,14 +44,17 @@ impl TeamStore for SqlStore {
                 let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
                 let team = read_team(&row)?;
                 let (mut lost, mut total) = (Vec::new(), Losses::default());
+                // Each member by itself: what is lost depends on the roles in other teams.
                 for row in transaction.fetch_all(Statement::new(statements::TEAM_USERS).text(id)).await? {
                     let user = read_user(&row)?;
                     let rights = remaining_rights(transaction, &user).await?;
                     let losses = revoke_lost(transaction, user.id, &rights, &needed, audit.timestamp).await?;
                     total.commands.extend(losses.commands.iter().cloned());
                     total.registration_tokens += losses.registration_tokens;
+                    // Kept apart, because the streams of each user are looked at afterwards.
                     lost.push(MemberLosses { user: user.id, losses });
                 }
+                // One record with the sum: the change was one.
                 add_losses(&mut audit, &total);
                 transaction.audit(audit);
                 Ok(Some((team, lost)))
@@ -111,11 +114,13 @@ impl SqlStore {
     ) -> StoreResult<Option<Losses>> {
         self.write(move |transaction| {
             Box::pin(async move {
+                // The user was no member: nothing is lost, and there is nothing to record.
                 if transaction.execute(change).await? == 0 {
                     return Ok(None);
                 }
                 let row = transaction.fetch_optional(Statement::new(statements::USER_GET).text(user)).await?;
                 let Some(row) = row else { return Ok(None) };
+                // After the change and in its transaction, so that what is read here is what holds from now on.
                 let rights = remaining_rights(transaction, &read_user(&row)?).await?;
                 let losses = revoke_lost(transaction, user, &rights, &needed, audit.timestamp).await?;
                 add_losses(&mut audit, &losses);
@@ -143,6 +148,7 @@ fn read_member(row: &Row) -> StoreResult<TeamMember> {
         user_id: row.parse("user_id")?,
         username: row.text("username")?,
         role: row.string_enum("role")?,
+        // PostgreSQL and SQLite have different booleans for an expression, and the same number.
         follows_team: row.int("follows_team")? != 0,
     })
 }

@@ -26,6 +26,7 @@ macro_rules! texts {
 }
 
 /// Indexes that have entries for open rows only. Those are few, and reading them is the purpose of the statement.
+// Rows of work that goes on are few: reading all of such an index is bounded by what is under way.
 const INDEXES_OF_OPEN_ROWS: [&str; 4] =
     ["jobs_open", "sessions_open", "satellite_commands_open", "satellite_commands_queued"];
 
@@ -157,11 +158,13 @@ fn of_telemetry() -> Vec<(&'static str, String)> {
 fn parts<C: RowOrder>(columns: &[C]) -> Vec<RowRange<C>> {
     let mut parts = Vec::new();
     for &column in columns {
+        // Any value will do: SQLite chooses a plan by the form of a statement.
         let key = match column.kind() {
             KeyKind::Text => SortKey::text("web", "x"),
             KeyKind::Number | KeyKind::OptionalNumber => SortKey::number(7, "x"),
         };
         for sort in [Sort::ascending(column), Sort::descending(column)] {
+            // A cursor has another condition than a page, and needs its index too.
             for start in [RowStart::Offset(10), RowStart::After(key.clone())] {
                 parts.push(RowRange { sort, start, limit: 10 });
             }
@@ -217,6 +220,7 @@ async fn run_orders(store: &SqlStore) {
 /// Runs every list with each of its filters, so that the store notes the statements.
 async fn run_lists(store: &SqlStore) {
     let (team, satellite) = (TeamId::new(SEED), SatelliteId::new(SEED));
+    // The three kinds of callers: who sees all, a member of teams, and a key that is limited to tags.
     let tagged = VisibleScope { tags: Some(["web".to_owned()].into()), ..VisibleScope::ALL };
     for visible in [VisibleScope::ALL, VisibleScope::of_teams([team]), tagged] {
         run_lists_of_satellites(store, &visible).await;
@@ -228,6 +232,7 @@ async fn run_lists(store: &SqlStore) {
             AuditQuery { action: Some("audit.note".into()), ..all.clone() },
             AuditQuery { satellite_id: Some(satellite), ..all.clone() },
             AuditQuery { seq: Some(7), ..all.clone() },
+            // One filter at a time: each has its own index.
             AuditQuery { since: at, until: at, ..all },
         ] {
             store.audit_list(&query, &visible, RowRange::part(10, 10)).await.unwrap();
