@@ -111,7 +111,7 @@ async fn a_revoked_key_closes_its_socket_within_a_second() {
     let mut client = UiClient::open(address(&hive), text(&key["api_key"])).await;
     client.initial_pages().await;
     let begin = Instant::now();
-    assert!(hive.rest().delete(&format!("/api/v1/api-keys/{}", text(&key["id"]))).await.is_success());
+    assert!(hive.rest().delete(&format!("/api/v1/api-keys/{}", text(&key["info"]["id"]))).await.is_success());
     assert_eq!(client.closed().await, Some(4401));
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
 }
