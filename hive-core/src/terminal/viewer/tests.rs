@@ -59,20 +59,20 @@ struct FarEnd {
 }
 
 #[derive(Debug)]
-struct FakeOutput(mpsc::Receiver<SessionEvent>);
+struct FakeViewerOutput(mpsc::Receiver<SessionEvent>);
 
 #[derive(Debug)]
-struct FakeInput(mpsc::Sender<ViewerAction>);
+struct FakeViewerInput(mpsc::Sender<ViewerAction>);
 
 #[async_trait]
-impl AttachmentOutput for FakeOutput {
+impl AttachmentOutput for FakeViewerOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         self.0.recv().await
     }
 }
 
 #[async_trait]
-impl AttachmentInput for FakeInput {
+impl AttachmentInput for FakeViewerInput {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
         self.0.send(action).await.map_err(|_| Error::Unavailable("the state is broken".into()))
     }
@@ -116,7 +116,7 @@ impl SessionManager for Scripted {
         // Room for one action. The viewer waits until the test receives it.
         let (input, sent) = mpsc::channel(1);
         self.ways.send(FarEnd { tell, sent }).await.unwrap();
-        Ok(Attachment { attached, output: Box::new(FakeOutput(output)), input: Box::new(FakeInput(input)) })
+        Ok(Attachment { attached, output: Box::new(FakeViewerOutput(output)), input: Box::new(FakeViewerInput(input)) })
     }
 }
 

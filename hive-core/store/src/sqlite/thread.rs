@@ -17,11 +17,11 @@ const ROWS_AHEAD: usize = 64;
 /// A connection on a thread of its own. The thread ends with it.
 #[derive(Debug)]
 pub(super) struct ThreadConnection {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<ThreadRequest>,
     dialect: &'static Dialect,
 }
 
-enum Request {
+enum ThreadRequest {
     Run(Box<dyn FnOnce(&mut SqliteConnection) + Send>),
     Close(oneshot::Sender<StoreResult<()>>),
 }
@@ -36,7 +36,7 @@ impl ThreadConnection {
         Ok(Self { requests, dialect })
     }
 
-    fn send(&self, request: Request) -> StoreResult<()> {
+    fn send(&self, request: ThreadRequest) -> StoreResult<()> {
         self.requests.send(request).map_err(|_| ended())
     }
 
@@ -48,7 +48,7 @@ impl ThreadConnection {
         let (reply, response) = oneshot::channel();
         // The caller may be gone.
         let request = move |connection: &mut SqliteConnection| drop(reply.send(work(connection)));
-        self.send(Request::Run(Box::new(request)))?;
+        self.send(ThreadRequest::Run(Box::new(request)))?;
         response.await.unwrap_or_else(|_| Err(ended()))
     }
 }
@@ -57,12 +57,12 @@ fn ended() -> StoreError {
     StoreError::Unavailable("the thread of the connection has ended".into())
 }
 
-fn run(mut connection: SqliteConnection, requests: &mpsc::Receiver<Request>) {
+fn run(mut connection: SqliteConnection, requests: &mpsc::Receiver<ThreadRequest>) {
     for request in requests {
         match request {
-            Request::Run(work) => work(&mut connection),
+            ThreadRequest::Run(work) => work(&mut connection),
             // The thread ends here, and with it the connection.
-            Request::Close(reply) => return drop(reply.send(connection.close_now())),
+            ThreadRequest::Close(reply) => return drop(reply.send(connection.close_now())),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Connection for ThreadConnection {
                 rows.blocking_send(Err(error)).ok();
             }
         };
-        match self.send(Request::Run(Box::new(work))) {
+        match self.send(ThreadRequest::Run(Box::new(work))) {
             Ok(()) => futures_util::stream::poll_fn(move |context| received.poll_recv(context)).boxed(),
             Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
         }
@@ -102,7 +102,7 @@ impl Connection for ThreadConnection {
 
     async fn close(self: Box<Self>) -> StoreResult<()> {
         let (reply, response) = oneshot::channel();
-        self.send(Request::Close(reply))?;
+        self.send(ThreadRequest::Close(reply))?;
         response.await.unwrap_or_else(|_| Err(ended()))
     }
 }
